@@ -1,0 +1,7 @@
+"""``python -m tunedeco``: the command line."""
+
+import sys
+
+from tunedeco.cli import main
+
+sys.exit(main())

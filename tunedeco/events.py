@@ -1,0 +1,176 @@
+"""What can happen in a search: one frozen record for each kind, and its JSON.
+
+These are the journal's sentences and the executors' reports, the same words for both. The state of
+a search is a fold over them, so an event says what happened and nothing that can be derived.
+Circumstances (times, hosts, process ids) stand under ``runtime``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, final
+
+from tunedeco.objective import Objective
+from tunedeco.space import Hyperparameter, Space, Values
+from tunedeco.trial import State, logs_from_json, logs_to_json
+
+
+class Event:
+    """The base of all events; ``kind`` is the name of one in JSON."""
+
+    kind: ClassVar[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object that `event_from_json` turns back into an equal event."""
+        # the class knows its fields: dataclasses.asdict would copy every value, deeply
+        return {"event": self.kind} | {name: getattr(self, name) for name in _FIELDS[type(self)]}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Event":
+        """Return the event whose fields these are."""
+        return cls(**data)
+
+
+@final
+@dataclass(frozen=True)
+class Created(Event):
+    """The search began to exist: everything that makes it this search and no other."""
+
+    kind: ClassVar[str] = "created"
+    name: str
+    objective: Objective
+    space: Space
+    oracle: Mapping[str, Any]
+    seed: int
+    runtime: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return super().to_json() | {
+            "objective": self.objective.to_json(),
+            "space": self.space.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Created":
+        return cls(
+            **{
+                **data,
+                "objective": Objective.from_json(data["objective"]),
+                "space": Space.from_json(data["space"]),
+            }
+        )
+
+
+@final
+@dataclass(frozen=True)
+class Started(Event):
+    """A process began to work on the search, with these budgets."""
+
+    kind: ClassVar[str] = "started"
+    budgets: Mapping[str, Any]
+    runtime: Mapping[str, Any] = field(default_factory=dict)
+
+
+@final
+@dataclass(frozen=True)
+class Proposed(Event):
+    """The oracle asked for a trial of these values, up to this epoch."""
+
+    kind: ClassVar[str] = "proposed"
+    trial: int
+    values: Values
+    until: int
+
+
+@final
+@dataclass(frozen=True)
+class Resumed(Event):
+    """A trial goes on after this epoch; what was journalled of it beyond is void."""
+
+    kind: ClassVar[str] = "resumed"
+    trial: int
+    epoch: int
+
+
+@final
+@dataclass(frozen=True)
+class Built(Event):
+    """The model of a trial was built: the values it asked for, and what it weighs."""
+
+    kind: ClassVar[str] = "built"
+    trial: int
+    values: Values
+    met: tuple[Hyperparameter, ...]
+    """Hyperparameters asked for the first time; they join the space."""
+    parameters: int
+    precision: str
+    inputs: Any
+
+    def to_json(self) -> dict[str, Any]:
+        return super().to_json() | {"met": [h.to_json() for h in self.met]}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Built":
+        return cls(**{**data, "met": tuple(map(Hyperparameter.from_json, data["met"]))})
+
+
+@final
+@dataclass(frozen=True)
+class EpochEnded(Event):
+    """An epoch of a trial was trained; epochs count from 1."""
+
+    kind: ClassVar[str] = "epoch"
+    trial: int
+    epoch: int
+    logs: Mapping[str, float]
+    runtime: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return super().to_json() | {"logs": logs_to_json(self.logs)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "EpochEnded":
+        return cls(**{**data, "logs": logs_from_json(data["logs"])})
+
+
+@final
+@dataclass(frozen=True)
+class Ended(Event):
+    """A trial came to its end, well or not."""
+
+    kind: ClassVar[str] = "ended"
+    trial: int
+    state: State
+    error: Mapping[str, str] | None = None
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Ended":
+        return cls(**{**data, "state": State(data["state"])})
+
+
+@final
+@dataclass(frozen=True)
+class Stopped(Event):
+    """The search came to rest; a later run with more budget wakes it."""
+
+    kind: ClassVar[str] = "stopped"
+    reason: str
+    """``epoch_budget``, ``max_trials``, ``exhausted`` (the oracle has no more) or ``failures``."""
+
+
+_KINDS: dict[str, type[Event]] = {
+    event.kind: event
+    for event in (Created, Started, Proposed, Resumed, Built, EpochEnded, Ended, Stopped)
+}
+_FIELDS = {event: tuple(f.name for f in fields(event)) for event in _KINDS.values()}  # type: ignore[arg-type]
+
+
+
+
+def event_from_json(data: Mapping[str, Any]) -> Event:
+    """Return the event that `Event.to_json` described.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is not such a description.
+    """
+    rest = dict(data)
+    return _KINDS[rest.pop("event")].from_json(rest)

@@ -1,0 +1,53 @@
+"""The executor protocol: take slices of trials, report what happens to them.
+
+An executor trains; it decides nothing. It sees neither oracles nor the journal: the tuner hands it
+a slice, and writes down the events it emits.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, final
+
+from tunedeco.events import Built, Ended, EpochEnded
+from tunedeco.trial import Trial
+
+Report = Built | EpochEnded | Ended
+"""What an executor can say: a trial was built, trained for an epoch, came to its end."""
+
+Emit = Callable[[Report], None]
+
+
+@final
+@dataclass(frozen=True)
+class Slice:
+    """A piece of work: train a trial from the epoch it has reached up to ``trial.until``."""
+
+    trial: Trial
+    seed: int
+    """The search's seed; with the trial's number it decides weights, dropout and shuffling."""
+
+
+class Executor(Protocol):
+    """Anything that trains slices.
+
+    Events of one trial are emitted in order: ``Built``, then one ``EpochEnded`` for each epoch,
+    then ``Ended``; a trial that cannot be built is ``Ended`` at once. An error that concerns the
+    search and not the trial, such as an objective that the logs lack, is raised from `wait`.
+    """
+
+    @property
+    def capacity(self) -> int:
+        """How many slices it can train at once."""
+        ...
+
+    def submit(self, work: Slice) -> None:
+        """Accept a slice; at most `capacity` are under way."""
+        ...
+
+    def wait(self, emit: Emit) -> None:
+        """Let slices proceed, and emit at least one event."""
+        ...
+
+    def close(self) -> None:
+        """Give back what it holds."""
+        ...

@@ -1,0 +1,358 @@
+"""The Keras executor: builds the model of a trial, trains it, reports every epoch.
+
+HEAVY: importing this module loads Keras and its backend. It uses nothing of a backend but what
+`tunedeco.executors.devices` knows. Trials run one after the other in this process, each from a
+clean Keras state and from seeds of its own, so that a trial does not depend on those before it.
+"""
+
+import contextlib
+import copy
+import math
+import os
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, final
+
+import keras
+
+from tunedeco import tracing
+from tunedeco.errors import (
+    CheckpointError,
+    ConfigurationError,
+    JournalError,
+    ModelFunctionError,
+)
+from tunedeco.events import Built, Ended, EpochEnded
+from tunedeco.executors import devices
+from tunedeco.executors.base import Emit, Slice
+from tunedeco.executors.data import Callbacks, FitData, input_spec, symbolic
+from tunedeco.objective import Objective
+from tunedeco.randomness import stream, training_seed
+from tunedeco.space import Hyperparameter
+from tunedeco.trial import State, Trial
+
+
+@final
+class KerasExecutor:
+    """Trains one slice at a time, in this process.
+
+    Args:
+        model_fn: builds and compiles a model, asking for hyperparameters.
+        objective: what is watched.
+        data: what it trains on.
+        weights: the directory for the weights of each trial's best epoch.
+        callbacks: a list, deep-copied for each trial, or a function of the `Trial`.
+        precision: ``"auto"``, or the name of a dtype policy.
+        max_parameters: larger models are turned away; None means any size.
+    """
+
+    capacity = 1
+
+    def __init__(
+        self,
+        model_fn: Callable[[], object],
+        objective: Objective,
+        data: FitData,
+        weights: Path,
+        *,
+        callbacks: Callbacks | None = None,
+        precision: str = "auto",
+        max_parameters: int | None = None,
+    ) -> None:
+        self._model_fn = model_fn
+        self._objective = objective
+        self._data = data
+        self._weights = weights
+        self._callbacks = callbacks
+        self.policy: str = devices.resolve_precision(precision)
+        self._max_parameters = max_parameters
+        self._inputs = input_spec(data)
+        self._work: Slice | None = None
+
+    def submit(self, work: Slice) -> None:
+        """Accept a slice; it is trained by the next `wait`."""
+        self._work = work
+
+    def wait(self, emit: Emit) -> None:
+        """Train the slice, emitting events as they happen.
+
+        Raises:
+            ConfigurationError: something is wrong with the search and not with the trial, such as
+                an objective that the logs do not contain.
+        """
+        work, self._work = self._work, None
+        if work is None:
+            return
+        with clean_session(self.policy):
+            try:
+                emit(self._train(work, emit))
+            except (ConfigurationError, JournalError, CheckpointError):
+                raise  # it concerns the search, and would be the same in every trial
+            except Exception as error:  # noqa: BLE001 (whatever user code raises fails its trial)
+                emit(Ended(work.trial.number, State.FAILED, describe(error)))
+
+    def close(self) -> None:
+        """Nothing is held between trials."""
+
+    def _train(self, work: Slice, emit: Emit) -> Ended:
+        number = work.trial.number
+        keras.utils.set_random_seed(training_seed(work.seed, number))
+
+        def draw(hyperparameter: Hyperparameter) -> Any:  # noqa: ANN401 (a value of its domain)
+            draws = stream(work.seed, number, f"met {hyperparameter.group}/{hyperparameter.name}")
+            return hyperparameter.domain.decode(draws.random())
+
+        answer = tracing.from_values(work.trial.values, draw)
+        result, trace = tracing.run(self._model_fn, answer)
+        model = checked_model(result, tracing.name_of(self._model_fn))
+        # What cannot be built from shapes alone is left to fit, which then says what is wrong.
+        with contextlib.suppress(Exception):
+            _build(model, self._inputs)
+        _add_objective(model, self._objective)
+        proposed = {(g, name) for g, names in work.trial.values.items() for name in names}
+        built = Built(
+            number,
+            trace.values,
+            tuple(h for h in trace.space if h.key not in proposed),
+            0,
+            self.policy,
+            self._inputs,
+        )
+        trial = replace(work.trial, values=trace.values)
+        watch = _Watch(self._objective, built, self._max_parameters, emit, self._first_due())
+        try:
+            model.fit(
+                **self._data.arguments(),
+                epochs=trial.until,
+                callbacks=[*self._callbacks_for(trial), watch],
+                verbose=0,
+            )
+        except _TooLarge as rejection:
+            return Ended(number, State.REJECTED, {"message": str(rejection)})
+        if watch.best_weights is not None:
+            model.set_weights(watch.best_weights)
+            save_weights(model, weights_path(self._weights, number))
+        return Ended(number, State.DIVERGED if watch.diverged else State.COMPLETED)
+
+    def _callbacks_for(self, trial: Trial) -> list[keras.callbacks.Callback]:
+        if self._callbacks is None:
+            return []
+        if callable(self._callbacks):
+            return list(self._callbacks(trial))
+        copies = []
+        for callback in self._callbacks:
+            try:
+                copies.append(copy.deepcopy(callback))
+            except Exception as error:
+                msg = (
+                    f"the callback {type(callback).__name__} cannot be copied for each trial "
+                    f"({error}); pass callbacks=lambda trial: [...] that makes new ones"
+                )
+                raise ConfigurationError(msg) from error
+        return copies
+
+    def _first_due(self) -> int:
+        """Return the epoch after which the objective must have been logged."""
+        frequency = self._data.options.get("validation_freq", 1)
+        if not self._objective.name.startswith("val_"):
+            return 1
+        return frequency if isinstance(frequency, int) else min(frequency)
+
+
+class _TooLarge(Exception):  # noqa: N818 (it leaves fit; it is not an error)
+    """A model has more parameters than the search allows."""
+
+
+@final
+class _Watch(keras.callbacks.Callback):  # type: ignore[misc] (Keras has no types)
+    """Reports a trial as it trains, keeps its best weights, ends it when it diverges."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        built: Built,
+        max_parameters: int | None,
+        emit: Emit,
+        first_due: int,
+    ) -> None:
+        super().__init__()
+        self.best_weights: list[Any] | None = None
+        self.diverged = False
+        self._objective = objective
+        self._built = built
+        self._max_parameters = max_parameters
+        self._emit = emit
+        self._first_due = first_due
+        self._best = math.inf
+        self._announced = False
+        self._began = time.monotonic()
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+        if self.model.built:
+            self._announce()
+
+    def _announce(self) -> None:
+        self._announced = True
+        parameters = int(self.model.count_params())
+        self._emit(replace(self._built, parameters=parameters))
+        if self._max_parameters is not None and parameters > self._max_parameters:
+            msg = f"{parameters:,} parameters; max_parameters is {self._max_parameters:,}"
+            raise _TooLarge(msg)
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+        self._began = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        scalars = _scalars(logs or {})
+        name = self._objective.find(scalars)
+        if name is None and epoch + 1 >= self._first_due:
+            raise self._objective.missing(scalars)
+        seconds = time.monotonic() - self._began
+        if not self._announced:  # only training itself could build it
+            self._announce()
+        self._emit(
+            EpochEnded(self._built.trial, epoch + 1, scalars, {"seconds": round(seconds, 6)})
+        )
+        watched = [scalars[n] for n in (name, "loss") if n in scalars]
+        if not all(map(math.isfinite, watched)):
+            self.diverged = True
+            self.model.stop_training = True
+        if name is not None and self._objective.loss(scalars[name]) < self._best:
+            self._best = self._objective.loss(scalars[name])
+            self.best_weights = self.model.get_weights()
+
+
+@contextlib.contextmanager
+def clean_session(policy: str) -> Iterator[None]:
+    """Run with a fresh Keras state and a dtype policy; give the memory back after."""
+    with devices.precision(policy):
+        keras.utils.clear_session()
+        keras.config.set_dtype_policy(policy)  # clear_session has reset it
+        try:
+            yield
+        finally:
+            keras.utils.clear_session()
+
+
+def checked_model(result: object, name: str) -> keras.Model:
+    """Return what a model function returned, if it is a compiled Keras model.
+
+    Raises:
+        ModelFunctionError: it is not; says what it is.
+    """
+    if not isinstance(result, keras.Model):
+        hint = "; is there a `return model` at its end?" if result is None else ""
+        msg = f"{name} must return a Keras model, and returned {type(result).__name__}{hint}"
+        raise ModelFunctionError(msg)
+    if not result.compiled:
+        msg = f"{name} returned a model that is not compiled; call model.compile(...) in it"
+        raise ModelFunctionError(msg)
+    return result
+
+
+def restored_model(model_fn: Callable[[], object], trial: Trial, weights: Path) -> keras.Model:
+    """Return the model of a trial with the weights of its best epoch.
+
+    Args:
+        model_fn: the model function.
+        trial: a trial that has ended with a score.
+        weights: the directory given to the executor.
+
+    Raises:
+        CheckpointError: the weights are not there, or do not fit the model.
+    """
+    answer = tracing.from_values(trial.values, tracing.defaults)
+    with devices.precision(trial.precision or keras.config.floatx()):
+        result = tracing.run(model_fn, answer)[0]
+        model = checked_model(result, tracing.name_of(model_fn))
+        _build(model, trial.inputs)
+    load_weights(model, weights_path(weights, trial.number))
+    return model
+
+
+def _build(model: keras.Model, inputs: object) -> None:
+    """Create the weights of a model from what `input_spec` said, where it has none yet."""
+    if not model.built and inputs is not None:
+        model(symbolic(inputs))
+
+
+def weights_path(directory: Path, number: int) -> Path:
+    """Return the file with the weights of a trial's best epoch."""
+    return directory / f"{number:05}.weights.h5"
+
+
+def save_weights(model: keras.Model, path: Path) -> None:
+    """Write weights atomically: under a temporary name, flushed, then renamed.
+
+    Raises:
+        CheckpointError: they cannot be written; an earlier file of that name is untouched.
+    """
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        model.save_weights(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        msg = f"cannot write {path} ({error}); make room, or choose another directory"
+        raise CheckpointError(msg) from error
+
+
+def load_weights(model: keras.Model, path: Path) -> None:
+    """Read the weights that `save_weights` wrote into a model of the same shape.
+
+    Raises:
+        CheckpointError: they are not there, or of another model.
+    """
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError, KeyError) as error:
+        msg = f"cannot read the weights in {path}: {error}"
+        raise CheckpointError(msg) from error
+
+
+def describe(error: BaseException) -> dict[str, str]:
+    """Return an exception as the journal keeps it."""
+    return {
+        "type": type(error).__name__,
+        "message": str(error),
+        "traceback": "".join(traceback.format_exception(error)),
+    }
+
+
+def _scalars(logs: Mapping[str, Any]) -> dict[str, float]:
+    scalars = {}
+    for name, value in logs.items():
+        try:
+            scalars[name] = float(value)
+        except (TypeError, ValueError):
+            continue  # a metric that is not one number, such as a value for each class
+    return scalars
+
+
+def _add_objective(model: keras.Model, objective: Objective) -> None:
+    """Compile the model again with the metric that the objective names, where it lacks it."""
+    metric = objective.name.removeprefix("val_")
+    # Keras keeps what compile was given here, and nowhere that is public
+    compiled = model._compile_config.config  # noqa: SLF001
+    metrics = compiled.get("metrics") or []
+    one_output = len(getattr(model, "outputs", None) or [None]) == 1
+    if not isinstance(metrics, (list, tuple)) or not one_output:
+        return  # names for each output: the user knows what is logged under which name
+    given = [*metrics, *(compiled.get("weighted_metrics") or [])]
+    prefix = objective.name[: -len(metric)]
+    names = {"loss", *(getattr(m, "name", None) or getattr(m, "__name__", m) for m in given)}
+    if objective.find({f"{prefix}{name}": 0.0 for name in names}) is not None:
+        return
+    try:
+        keras.metrics.get(metric)
+    except ValueError:
+        return  # not Keras's: it is the user's own, or it is missing and the logs will tell
+    # Trainer.compile itself: a subclass may take other arguments
+    keras.Model.compile(model, **{**compiled, "metrics": [*metrics, metric]})

@@ -1,0 +1,99 @@
+"""The exported JSON: what a search found, in a file that any other program can read.
+
+Schema ``tunedeco/best/1``: one object with ``schema``, ``name`` (of the model function),
+``objective`` (``name``, ``direction``), ``score``, ``epoch``, ``trial``, ``seed``, ``precision``,
+``hyperparameters`` (group, then name), ``versions`` (of packages) and ``runtime``.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tunedeco.errors import ExportError
+from tunedeco.space import Values
+
+SCHEMA = "tunedeco/best/1"
+
+_MAX_BYTES = 16 * 2**20  # far above any real one; a wrong file is not worth reading further
+
+
+@dataclass(frozen=True)
+class Export:
+    """The part of an exported file that building a model needs."""
+
+    values: Values
+    source: str
+
+
+def is_export(data: Mapping[str, Any]) -> bool:
+    """Return whether a mapping is what an exported file holds, rather than plain values."""
+    return isinstance(data.get("schema"), str) and isinstance(data.get("hyperparameters"), Mapping)
+
+
+def read(source: str | os.PathLike[str] | Mapping[str, Any]) -> Export:
+    """Read an exported file, or the object that was in one.
+
+    Raises:
+        ExportError: there is no such file, or it is not what `write` wrote.
+    """
+    if isinstance(source, Mapping):
+        return _parsed(source, "the exported object")
+    path = Path(source)
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+        if len(content) > _MAX_BYTES:
+            msg = f"{path} is too large for an exported search ({_MAX_BYTES // 2**20} MiB at most)"
+            raise ExportError(msg)
+        data = json.loads(content)
+    except OSError as error:
+        msg = f"cannot read {path}: {error.strerror or error}"
+        raise ExportError(msg) from error
+    except (ValueError, RecursionError) as error:
+        msg = f"{path} is not JSON: {error}"
+        raise ExportError(msg) from error
+    return _parsed(data, str(path))
+
+
+def _parsed(data: object, source: str) -> Export:
+    if not isinstance(data, Mapping) or not is_export(data):
+        msg = f"{source} is not a search that tunedeco exported: it has no schema {SCHEMA!r}"
+        raise ExportError(msg)
+    if data["schema"] != SCHEMA:
+        msg = (
+            f"{source} has schema {data['schema']!r}, and this version reads {SCHEMA!r}; "
+            "use the version of tunedeco that wrote it, or a newer one"
+        )
+        raise ExportError(msg)
+    values = data["hyperparameters"]
+    if not all(isinstance(names, Mapping) for names in values.values()):
+        msg = f"{source}: hyperparameters must be {{group: {{name: value}}}}"
+        raise ExportError(msg)
+    return Export(values, source)
+
+
+def write(path: str | os.PathLike[str], data: Mapping[str, Any]) -> Path:
+    """Write a JSON file atomically: under a temporary name, flushed, then renamed.
+
+    Raises:
+        ExportError: the file cannot be written there.
+    """
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(data, file, indent=2, allow_nan=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        msg = f"cannot write {target}: {error.strerror or error}; give a path that is writable"
+        raise ExportError(msg) from error
+    return target

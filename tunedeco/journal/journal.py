@@ -1,0 +1,102 @@
+"""The journal of one search: typed events, appended to and read from a TinyDB file.
+
+Anyone can open the file with ``TinyDB(path, storage=JournalStorage)`` and query the events.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tunedeco.errors import JournalError, SearchNotFound
+from tunedeco.events import Event, event_from_json
+from tunedeco.journal.search_state import SearchState
+from tunedeco.journal.storage import JournalDB
+
+FILE_NAME = "journal.jsonl"
+
+
+class Journal:
+    """The events of the search in a directory; reading takes no lock, the first write does."""
+
+    def __init__(self, directory: Path) -> None:
+        """Look at a directory; nothing is created before the first event is appended."""
+        self.path = directory / FILE_NAME
+        self._db = JournalDB(self.path)
+
+    def lock(self) -> None:
+        """Become the one writer.
+
+        Raises:
+            JournalLocked: another process is.
+        """
+        self._db.storage.lock()
+
+    def append(self, event: Event) -> None:
+        """Write an event; when this returns it is on disk.
+
+        Raises:
+            JournalError: it could not be written; the journal is as it was before.
+        """
+        self._db.insert(event.to_json())
+
+    def events(self) -> Iterator[Event]:
+        """Read all events, in order.
+
+        Raises:
+            JournalError: the file is damaged, or holds an event this version does not know.
+        """
+        for document in self._db:
+            try:
+                yield event_from_json(document)
+            except (
+                KeyError, TypeError, ValueError, AttributeError, OverflowError,
+            ) as error:
+                msg = (
+                    f"{self.path}: event {document.doc_id} is not one this version understands "
+                    f"({type(error).__name__}: {error}); use the version of tunedeco that wrote it"
+                )
+                raise JournalError(msg) from error
+
+    def state(self) -> SearchState:
+        """Fold all events into the state of the search.
+
+        Raises:
+            JournalError: as `events`, or an event contradicts the ones before it.
+        """
+        state = SearchState()
+        for event in self.events():
+            state.apply(event)
+        return state
+
+    def close(self) -> None:
+        """Close the file, and let another process write."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def load(directory: Path) -> SearchState:
+    """Return the state of the search in a directory, or with that journal; nothing is written.
+
+    Raises:
+        SearchNotFound: there is none.
+        JournalError: it cannot be read.
+    """
+    if directory.name == FILE_NAME:
+        directory = directory.parent
+    if not (directory / FILE_NAME).is_file():
+        msg = f"there is no search in {directory} (it would have a {FILE_NAME})"
+        raise SearchNotFound(msg)
+    with Journal(directory) as journal:
+        state = journal.state()
+    if state.created is None:
+        msg = f"the search in {directory} has not begun"
+        raise SearchNotFound(msg)
+    return state

@@ -1,0 +1,45 @@
+"""Oracles decide what to try next; each is a pure function of (space, trials, seed).
+
+``base`` is the protocol. ``grid``, ``random`` and ``evolution`` are the ones that come with it;
+`resolve` finds one by name.
+"""
+
+from tunedeco.errors import ConfigurationError
+from tunedeco.oracles.base import Decision, Done, Oracle, Start, describe
+from tunedeco.oracles.evolution import Evolution
+from tunedeco.oracles.grid import Grid
+from tunedeco.oracles.random import Random
+
+__all__ = [
+    "Decision",
+    "Done",
+    "Evolution",
+    "Grid",
+    "Oracle",
+    "Random",
+    "Start",
+    "describe",
+    "resolve",
+]
+
+_BY_NAME: dict[str, type[Oracle]] = {"grid": Grid, "random": Random, "evolution": Evolution}
+
+
+def resolve(oracle: str | Oracle) -> Oracle:
+    """Return an oracle by its name, or the instance that was given.
+
+    Raises:
+        ConfigurationError: there is none of that name, or it is not an oracle.
+    """
+    if isinstance(oracle, str):
+        if oracle in _BY_NAME:
+            return _BY_NAME[oracle]()
+        msg = f"there is no oracle {oracle!r}; choose from {', '.join(_BY_NAME)}, or give your own"
+        raise ConfigurationError(msg)
+    if isinstance(oracle, type) or not callable(getattr(oracle, "next", None)):
+        msg = (
+            f"an oracle is a name ({', '.join(_BY_NAME)}) or an object with a method "
+            f"next(space, trials, seed), not {oracle!r}"
+        )
+        raise ConfigurationError(msg)
+    return oracle

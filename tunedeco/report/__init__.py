@@ -1,0 +1,1 @@
+"""What a person sees of a search: tables of its trials, and bars while it runs."""

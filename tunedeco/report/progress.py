@@ -1,0 +1,84 @@
+"""Progress while a search runs: two bars on a terminal or in a notebook, plain lines elsewhere."""
+
+import sys
+from contextlib import suppress
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from tunedeco.errors import NoTrialError
+from tunedeco.events import Built, Ended, EpochEnded, Event
+from tunedeco.journal.search_state import SearchState
+from tunedeco.trial import State
+
+
+class Progress:
+    """Shows a search; told of each event after it has been journalled.
+
+    Args:
+        state: the search as it stands; it is read again at each event.
+        total: epochs the search can train in all; None where that is unknown.
+        verbose: 0 for silence; anything else for bars, or lines where there is no terminal.
+    """
+
+    def __init__(self, state: SearchState, total: int | None, verbose: int) -> None:
+        self._state = state
+        self._trial: Any = None
+        self._search: Any = None
+        # a notebook has no terminal, and tqdm.auto has bars of its own for it
+        bars = sys.stderr.isatty() or tqdm.__module__.startswith("tqdm.notebook")
+        self._lines = bool(verbose) and not bars
+        if verbose and bars:
+            self._search = tqdm(
+                total=total, initial=state.epochs, desc="search", unit="epoch", smoothing=0.1
+            )
+            self._show_best()
+
+    def update(self, event: Event) -> None:
+        """Show what an event changed."""
+        match event:
+            case Built() if self._search is not None:
+                trial = self._state.trials[event.trial]
+                self._trial = tqdm(
+                    total=trial.until,
+                    initial=len(trial.epochs),
+                    desc=f"trial {trial.number}",
+                    unit="epoch",
+                    leave=False,
+                )
+            case EpochEnded() if self._search is not None:
+                self._trial.update()
+                self._trial.set_postfix({k: f"{v:.4g}" for k, v in event.logs.items()})
+                self._search.update()
+                self._show_best()
+            case Ended() if self._search is not None:
+                self._close_trial()
+            case Ended() if self._lines:
+                print(self._line(event.trial), file=sys.stderr, flush=True)  # noqa: T201
+
+    def close(self) -> None:
+        """Leave the search's bar as it stands."""
+        self._close_trial()
+        if self._search is not None:
+            self._search.close()
+
+    def _close_trial(self) -> None:
+        if self._trial is not None:
+            self._trial.close()
+            self._trial = None
+
+    def _show_best(self) -> None:
+        with suppress(NoTrialError):
+            best = self._state.best
+            self._search.set_postfix(best=f"{best.score:.4g}", trial=best.number)
+
+    def _line(self, number: int) -> str:
+        trial = self._state.trials[number]
+        outcome = str(trial.state)
+        if trial.state in (State.FAILED, State.REJECTED) and trial.error is not None:
+            outcome += f": {trial.error['message'].splitlines()[0] if trial.error['message'] else ''}"
+        elif trial.score is not None:
+            outcome += f", {trial.score:.6g} in epoch {trial.best_epoch} of {len(trial.epochs)}"
+        with suppress(NoTrialError):
+            outcome += f" (best {self._state.best.score:.6g})"
+        return f"trial {trial.number} {outcome}"

@@ -1,0 +1,138 @@
+"""The trials of a search as rows, and as the tables that `summary` and the command line print."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tunedeco import exporting, text
+from tunedeco.errors import NoTrialError
+from tunedeco.journal.search_state import SearchState
+from tunedeco.trial import State, Trial
+
+
+def ranked(trials: Sequence[Trial]) -> list[Trial]:
+    """Return trials from the best to the worst; those without a score last, in order."""
+    return sorted(trials, key=lambda t: (t.loss is None, t.loss or 0.0, t.number))
+
+
+def rows(state: SearchState) -> list[dict[str, Any]]:
+    """Return one flat row a trial, in order; a hyperparameter's column is ``group/name``."""
+    return [
+        {
+            "number": trial.number,
+            "state": str(trial.state),
+            "score": trial.score,
+            "best_epoch": trial.best_epoch,
+            "epochs": len(trial.epochs),
+            "parameters": trial.parameters,
+            **{h.label: trial.values.get(h.group, {}).get(h.name) for h in state.space},
+        }
+        for trial in state.trials
+    ]
+
+
+def trials_table(state: SearchState, trials: Sequence[Trial]) -> str:
+    """Return a table of some of the trials, with a column for each hyperparameter."""
+    chosen = {trial.number for trial in trials}
+    by_number = {row["number"]: row for row in rows(state) if row["number"] in chosen}
+    # names alone are shorter; the group is shown where two share a name
+    names = [h.name for h in state.space]
+    labels = [h.name if names.count(h.name) == 1 else h.label for h in state.space]
+    header = ("trial", "state", "score", "epoch", "epochs", "parameters", *labels)
+    return text.table(header, [list(by_number[t.number].values()) for t in trials])
+
+
+def summary(state: SearchState, top: int = 10) -> str:
+    """Return the best trials as a table, and a line that counts all of them."""
+    best = ranked([t for t in state.trials if t.state is not State.FAILED])[:top]
+    lines = [status_line(state)]
+    if best:
+        lines += ["", trials_table(state, best)]
+    return "\n".join(lines)
+
+
+def best(state: SearchState) -> str:
+    """Return the best trial: its score, and its values by group.
+
+    Raises:
+        NoTrialError: no trial has ended with a score.
+    """
+    values = [
+        (group, name, repr(value))
+        for group, names in state.best.values.items()
+        for name, value in names.items()
+    ]
+    return f"{status_line(state)}\n\n{text.table(('group', 'name', 'value'), values)}"
+
+
+def status(state: SearchState) -> dict[str, Any]:
+    """Return where a search stands, as JSON."""
+    created = state.created
+    assert created is not None
+    try:
+        best: dict[str, Any] | None = {
+            "trial": state.best.number,
+            "score": state.best.score,
+            "epoch": state.best.best_epoch,
+        }
+    except NoTrialError:
+        best = None
+    return {
+        "name": created.name,
+        "objective": created.objective.to_json(),
+        "oracle": dict(created.oracle),
+        "seed": created.seed,
+        "space": {"hyperparameters": len(state.space), "configurations": state.space.size},
+        "trials": {str(s): sum(t.state is s for t in state.trials) for s in State},
+        "epochs": state.epochs,
+        "budgets": dict(state.budgets),
+        "stopped": state.stopped,
+        "best": best,
+        "runtime": {
+            "sessions": list(state.sessions),
+            "seconds": round(
+                sum(e.runtime.get("seconds", 0.0) for t in state.trials for e in t.epochs), 3
+            ),
+        },
+    }
+
+
+def status_line(state: SearchState) -> str:
+    """Return one line: how many trials and epochs, and the best score."""
+    created = state.created
+    assert created is not None
+    counts = [
+        f"{count} {s}" for s in State if (count := sum(t.state is s for t in state.trials))
+    ]
+    budget = state.budgets.get("epoch_budget")
+    epochs = f"{state.epochs} of {budget} epochs" if budget else f"{state.epochs} epochs"
+    line = f"{created.name}: {len(state.trials)} trials ({', '.join(counts) or 'none'}), {epochs}"
+    try:
+        best = state.best
+    except NoTrialError:
+        return line
+    return (
+        f"{line}; best {created.objective.name} {best.score:.6g} "
+        f"in trial {best.number}, epoch {best.best_epoch}"
+    )
+
+
+def export(state: SearchState) -> dict[str, Any]:
+    """Return the best trial as the object that an exported JSON file holds.
+
+    Raises:
+        NoTrialError: no trial has ended with a score.
+    """
+    created, best = state.created, state.best
+    assert created is not None
+    return {
+        "schema": exporting.SCHEMA,
+        "name": created.name,
+        "objective": created.objective.to_json(),
+        "score": best.score,
+        "epoch": best.best_epoch,
+        "trial": best.number,
+        "seed": created.seed,
+        "precision": best.precision,
+        "hyperparameters": best.values,
+        "versions": state.sessions[-1].get("versions", {}) if state.sessions else {},
+    }

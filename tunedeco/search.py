@@ -1,0 +1,261 @@
+"""The loop: ask the oracle, write it down, have it trained, write that down, until a budget ends.
+
+It decides nothing that an oracle, the journal or an executor could decide, and it remembers nothing
+that is not in the journal: interrupted anywhere, it is run again and goes on.
+"""
+
+import itertools
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from tunedeco.errors import HyperparameterError, OracleError, SearchMismatch, TooManyFailures
+from tunedeco.events import Created, Ended, Event, Proposed, Resumed, Started, Stopped
+from tunedeco.executors.base import Executor, Slice
+from tunedeco.journal.journal import Journal
+from tunedeco.journal.search_state import SearchState
+from tunedeco.oracles import Done, Oracle
+from tunedeco.space import Space
+from tunedeco.trial import State
+
+MAX_REJECTIONS = 100
+"""Rejected trials in a row that stop a search: they cost no epochs, so no budget would."""
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """What ends a search; the first one reached does. None means no limit."""
+
+    epoch_budget: int | None
+    """Epochs of all trials together."""
+    max_epochs: int
+    """Epochs of one trial."""
+    max_trials: int | None
+    max_consecutive_failures: int
+
+    def epochs_left(self, state: SearchState) -> int | None:
+        """Return how many epochs no trial has been promised yet; None without a limit."""
+        if self.epoch_budget is None:
+            return None
+        running = (t for t in state.trials if t.state is State.RUNNING)
+        promised = sum(t.until - len(t.epochs) for t in running)
+        return self.epoch_budget - state.epochs - promised
+
+
+def open_search(directory: Path, wanted: Created, *, overwrite: bool) -> tuple[Journal, SearchState]:
+    """Open the journal of a search for writing, and fold it; a new directory gives an empty one.
+
+    A search there that has trained nothing yet makes way; any other must be the same one.
+
+    Raises:
+        SearchMismatch: another search lives in the directory; shows the differences.
+        JournalError: the journal cannot be read or written, or another process holds it.
+    """
+    journal = Journal(directory)
+    try:
+        journal.lock()
+        state = journal.state()
+        if state.created is None:
+            return journal, state
+        differences = compare(state.created, wanted)
+        if not differences and not overwrite:
+            return journal, state
+        if state.epochs and not overwrite:
+            msg = "\n  ".join([f"{directory} holds another search:", *differences]) + (
+                "\nrun it with its own settings to continue it, or choose another directory=, "
+                "or pass overwrite=True to move it aside and begin anew"
+            )
+            raise SearchMismatch(msg)
+    except BaseException:
+        journal.close()
+        raise
+    journal.close()
+    move_aside(directory)
+    return open_search(directory, wanted, overwrite=False)
+
+
+def move_aside(directory: Path) -> Path:
+    """Rename a directory to the first free of ``<name>.1``, ``<name>.2`` and so on."""
+    names = (directory.with_name(f"{directory.name}.{i}") for i in itertools.count(1))
+    aside = next(name for name in names if not name.exists())
+    return directory.rename(aside)
+
+
+def compare(there: Created, here: Created) -> list[str]:
+    """Return what makes two searches different ones, a line each."""
+    lines = []
+    old, new = there.objective, here.objective
+    if old != new:
+        lines.append(
+            f"objective: {old.name} ({old.direction}) there, {new.name} ({new.direction}) here"
+        )
+    lines += [
+        f"oracle {setting}: {there.oracle.get(setting)!r} there, {here.oracle.get(setting)!r} here"
+        for setting in {**there.oracle, **here.oracle}
+        if there.oracle.get(setting) != here.oracle.get(setting)
+    ]
+    if there.seed != here.seed:
+        lines.append(f"seed: {there.seed} there, {here.seed} here")
+    return lines + compare_spaces(there.space, here.space)
+
+
+def compare_spaces(there: Space, here: Space) -> list[str]:
+    """Return how two spaces differ, a line for each hyperparameter that does."""
+    lines = []
+    for key in {**there.by_key, **here.by_key}:
+        old, new = there.by_key.get(key), here.by_key.get(key)
+        if old != new:
+            shown = [f"{h.domain} (default {h.default!r})" if h else "nothing" for h in (old, new)]
+            lines.append(f"{'/'.join(key)}: {shown[0]} there, {shown[1]} here")
+    if not lines and there != here:
+        orders = [", ".join(h.label for h in space) for space in (there, here)]
+        lines.append(f"order: {orders[0]} there, {orders[1]} here")
+    return lines
+
+
+class Search:
+    """One search under way in this process.
+
+    Args:
+        journal: open and locked.
+        state: what its events amount to.
+        oracle: asked for every new trial.
+        executor: trains them.
+        budgets: what ends the search.
+        observe: told of each event, after it is on disk and in the state.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        state: SearchState,
+        oracle: Oracle,
+        executor: Executor,
+        budgets: Budgets,
+        observe: Callable[[Event], None],
+    ) -> None:
+        self._journal = journal
+        self._state = state
+        self._oracle = oracle
+        self._executor = executor
+        self._budgets = budgets
+        self._observe = observe
+        self._running = 0
+        self._ended: list[Ended] = []
+
+    def run(self, wanted: Created) -> bool:
+        """Search until a budget ends it; return False if there was nothing to do.
+
+        Args:
+            wanted: what to create where the journal is empty.
+
+        Raises:
+            TooManyFailures: one trial after another failed.
+            OracleError: the oracle answered something outside the space.
+        """
+        state = self._state
+        if state.created is None:
+            self._record(wanted)
+        interrupted = [t.number for t in state.trials if t.state is State.RUNNING]
+        if state.stopped == "failures":  # the user has seen to it: those trials get another chance
+            failed = itertools.takewhile(lambda t: t.state is State.FAILED, reversed(state.trials))
+            interrupted += sorted(trial.number for trial in failed)
+        if not interrupted and self._next() == state.stopped:
+            return False
+        self._record(Started(asdict(self._budgets), circumstances()))
+        for number in interrupted:
+            self._record(Resumed(number, 0))
+        while True:
+            while self._running < self._executor.capacity:
+                if interrupted:
+                    number = interrupted.pop(0)
+                else:
+                    decision = self._next()
+                    if isinstance(decision, str):
+                        break
+                    number = decision.trial
+                    self._record(decision)
+                self._running += 1
+                self._executor.submit(Slice(state.trials[number], wanted.seed))
+            if not self._running:
+                break
+            self._executor.wait(self._record)
+            self._check_failures()
+        reason = self._next()
+        assert isinstance(reason, str)
+        self._record(Stopped(reason))
+        return True
+
+    def _next(self) -> Proposed | str:
+        """Return the next trial, or the reason why there is none."""
+        state, budgets = self._state, self._budgets
+        left = budgets.epochs_left(state)
+        if left is not None and left < 1:
+            return "epoch_budget"
+        if budgets.max_trials is not None and len(state.trials) >= budgets.max_trials:
+            return "max_trials"
+        assert state.created is not None
+        decision = self._oracle.next(state.space, tuple(state.trials), state.created.seed)
+        if isinstance(decision, Done):
+            return "exhausted"
+        until = decision.until or budgets.max_epochs
+        if left is not None:
+            until = min(until, left)
+        try:
+            values = state.space.complete(decision.values)
+        except (HyperparameterError, AttributeError) as error:
+            msg = f"{type(self._oracle).__name__} proposed a trial outside the space: {error}"
+            raise OracleError(msg) from error
+        return Proposed(len(state.trials), values, until)
+
+    def _record(self, event: Event) -> None:
+        self._journal.append(event)
+        self._state.apply(event)
+        if isinstance(event, Ended):
+            self._running -= 1
+            self._ended.append(event)
+        self._observe(event)
+
+    def _check_failures(self) -> None:
+        """Stop a search in which nothing works any more."""
+        limits = {
+            State.FAILED: (self._budgets.max_consecutive_failures, "failures"),
+            State.REJECTED: (MAX_REJECTIONS, "rejections"),
+        }
+        for state, (limit, reason) in limits.items():
+            latest = self._ended[-limit:]
+            if len(latest) == limit and all(ended.state is state for ended in latest):
+                self._record(Stopped(reason))
+                error: Mapping[str, str] = latest[-1].error or {}
+                last = error.get("traceback") or error.get("message", "")
+                msg = (
+                    f"{limit} trials in a row were {state}, so the search stopped; run it again "
+                    f"to go on. The last one, trial {latest[-1].trial}:\n{last}"
+                )
+                raise TooManyFailures(msg)
+
+
+def circumstances() -> dict[str, Any]:
+    """Return when and where this process runs, and with which packages."""
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that results depend on, as far as installed."""
+    found = {}
+    for package in ("tunedeco", "keras", "tensorflow", "jax", "torch", "numpy"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

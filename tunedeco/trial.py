@@ -1,0 +1,106 @@
+"""The records of a search: a trial, its epochs, and the states it passes through.
+
+Frozen; a trial that goes on is a new record. Everything here is derived by folding the journal's
+events (`tunedeco.journal.search_state`), and `to_json` is what every command prints.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+from tunedeco.space import Values, canonical_json
+
+
+class State(StrEnum):
+    """Where a trial stands."""
+
+    RUNNING = "running"
+    """Proposed and not ended: training now, or interrupted."""
+    COMPLETED = "completed"
+    """Trained for all its epochs, or stopped early by a callback."""
+    DIVERGED = "diverged"
+    """Its objective became NaN or infinite."""
+    FAILED = "failed"
+    """Building or training it raised an error."""
+    REJECTED = "rejected"
+    """Turned away before training: larger than ``max_parameters``."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One trained epoch: its number from 1, what Keras logged, and the circumstances."""
+
+    epoch: int
+    logs: Mapping[str, float]
+    runtime: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object that the command line prints."""
+        return {"epoch": self.epoch, "logs": logs_to_json(self.logs), "runtime": dict(self.runtime)}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One configuration and what became of it."""
+
+    number: int
+    """Its place in the order of proposals, from 0."""
+    values: Values
+    """``{group: {name: value}}``: what the model function asked for, and nothing else."""
+    until: int
+    """The epoch up to which it is to be trained."""
+    state: State = State.RUNNING
+    score: float | None = None
+    """The best value of the objective over its epochs; None before the first, and if it failed."""
+    best_epoch: int | None = None
+    """The epoch of that value, from 1; the earlier one where two are equal."""
+    loss: float | None = None
+    """The score in the sense of less is better, whatever the objective: what oracles compare."""
+    epochs: tuple[Epoch, ...] = ()
+    parameters: int | None = None
+    """How many numbers the model holds in its weights; None before it is built."""
+    precision: str | None = None
+    """Keras's dtype policy while it trained."""
+    inputs: Any = None
+    """Shapes and dtypes of the model's inputs, for rebuilding it without the data."""
+    error: Mapping[str, str] | None = None
+    """``type``, ``message`` and ``traceback`` of a failure; ``message`` of a rejection."""
+    runtime: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    @cached_property
+    def key(self) -> str:
+        """A text that two trials share when their configurations are the same."""
+        return configuration_key(self.values)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object that the command line prints."""
+        return {
+            "number": self.number,
+            "state": str(self.state),
+            "values": {group: dict(names) for group, names in self.values.items()},
+            "score": self.score,
+            "best_epoch": self.best_epoch,
+            "until": self.until,
+            "parameters": self.parameters,
+            "precision": self.precision,
+            "error": None if self.error is None else dict(self.error),
+            "epochs": [epoch.to_json() for epoch in self.epochs],
+            "runtime": dict(self.runtime),
+        }
+
+
+def configuration_key(values: Values) -> str:
+    """Return a text that is equal for equal configurations, and only for those."""
+    return canonical_json(values)
+
+
+def logs_to_json(logs: Mapping[str, float]) -> dict[str, float | str]:
+    """Return logs as JSON can hold them: NaN and the infinities become strings."""
+    return {k: v if v - v == 0 else repr(v) for k, v in logs.items()}
+
+
+def logs_from_json(logs: Mapping[str, Any]) -> dict[str, float]:
+    """Return the logs that `logs_to_json` wrote."""
+    return {name: float(value) for name, value in logs.items()}

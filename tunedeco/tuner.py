@@ -1,0 +1,326 @@
+"""The tuner: what a user holds. It checks the arguments, puts the parts together, and answers.
+
+The only module that knows all the others; the loop itself is `tunedeco.search`.
+"""
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunedeco import exporting, tracing
+from tunedeco.domains import Value
+from tunedeco.errors import ConfigurationError, NoTrialError, SearchNotFound
+from tunedeco.events import Created, Ended, Event
+from tunedeco.journal.journal import load
+from tunedeco.journal.search_state import SearchState
+from tunedeco.objective import Objective
+from tunedeco.oracles import Grid, Oracle, describe, resolve
+from tunedeco.report import tables
+from tunedeco.search import Budgets, Search, open_search
+from tunedeco.space import Space
+from tunedeco.trial import Trial
+from tunedeco.decorator import Tunable, callable_alone
+
+if TYPE_CHECKING:
+    import keras
+
+class Tuner:
+    """Searches the hyperparameters of a function that builds a Keras model.
+
+    Nothing is read, written or loaded before `search`. Run again in the same directory, a search
+    continues where it stopped.
+
+    Args:
+        model_fn: builds and compiles a model; decorated with `tunable` or not.
+        objective: a metric as the logs name it, such as ``"val_accuracy"``, or an `Objective`.
+        epoch_budget: epochs to train in all trials together.
+        max_epochs: epochs to train one trial at most.
+        max_trials: trials to run.
+        oracle: ``"evolution"``, ``"random"``, ``"grid"``, or an object with the oracle's method.
+        seed: decides the proposals, and every trial's initial weights, dropout and shuffling.
+        directory: where the search lives; ``runs/<function name>`` if None.
+        precision: ``"float32"``, ``"mixed_bfloat16"``, ``"mixed_float16"``, or ``"auto"``: mixed
+            on a GPU that is faster with it, else your global dtype policy.
+        max_parameters: models with more are rejected before they train; None means any size.
+        max_consecutive_failures: failed trials in a row after which the search stops.
+        overwrite: move a search that lives in the directory aside, and begin a new one.
+
+    Raises:
+        ConfigurationError: an argument is wrong; says which.
+        ObjectiveError: Keras has no metric of that name, so the direction must be given.
+        ModelFunctionError: ``model_fn`` cannot be called without arguments.
+    """
+
+    def __init__(
+        self,
+        model_fn: Callable[..., object],
+        objective: str | Objective,
+        *,
+        epoch_budget: int | None = None,
+        max_epochs: int = 10,
+        max_trials: int | None = None,
+        oracle: str | Oracle = "evolution",
+        seed: int = 0,
+        directory: str | os.PathLike[str] | None = None,
+        precision: str = "auto",
+        max_parameters: int | None = None,
+        max_consecutive_failures: int = 5,
+        overwrite: bool = False,
+    ) -> None:
+        function = model_fn.function if isinstance(model_fn, Tunable) else model_fn
+        self.model_fn = callable_alone(function)
+        self.name = tracing.name_of(self.model_fn)
+        self.objective = objective if isinstance(objective, Objective) else Objective(objective)
+        self.oracle = resolve(oracle)
+        _count("epoch_budget", epoch_budget, optional=True)
+        _count("max_epochs", max_epochs, optional=False)
+        _count("max_trials", max_trials, optional=True)
+        _count("max_parameters", max_parameters, optional=True)
+        _count("max_consecutive_failures", max_consecutive_failures, optional=False)
+        self.budgets = Budgets(epoch_budget, max_epochs, max_trials, max_consecutive_failures)
+        self.max_parameters = max_parameters
+        if epoch_budget is None and max_trials is None and not isinstance(self.oracle, Grid):
+            msg = "say when to stop: give epoch_budget=, max_trials=, or both"
+            raise ConfigurationError(msg)
+        if type(seed) is not int:
+            msg = f"seed must be an integer, not {seed!r}"
+            raise ConfigurationError(msg)
+        self.seed = seed
+        self.precision = precision
+        self.overwrite = overwrite
+        default = Path("runs", re.sub(r"\W+", "-", self.name).strip("-") or "search")
+        self.directory = default if directory is None else Path(directory)
+        self._state: SearchState | None = None
+
+    def search(
+        self,
+        x: Any = None,  # noqa: ANN401 (whatever Keras takes)
+        y: Any = None,  # noqa: ANN401
+        *,
+        validation_data: Any = None,  # noqa: ANN401
+        validation_split: float | None = None,
+        batch_size: int | None = None,
+        callbacks: "Sequence[keras.callbacks.Callback] | Callable[[Trial], Any] | None" = None,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: Any = None,  # noqa: ANN401
+        shuffle: bool | None = None,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Sequence[int] | None = None,
+        verbose: int = 1,
+    ) -> None:
+        """Search until a budget is spent, or the space; continue what the directory holds.
+
+        Args:
+            x: as in `fit`: arrays, a ``tf.data.Dataset``, a ``PyDataset``; or ``(x, y)``, or
+                ``(x, y, sample_weight)``.
+            y: as in `fit`.
+            validation_data: as in `fit`.
+            validation_split: as in `fit`.
+            batch_size: as in `fit`.
+            callbacks: a list, deep-copied for each trial, or a function of the `Trial` that
+                returns one.
+            class_weight: as in `fit`.
+            sample_weight: as in `fit`.
+            shuffle: as in `fit`.
+            steps_per_epoch: as in `fit`.
+            validation_steps: as in `fit`.
+            validation_batch_size: as in `fit`.
+            validation_freq: as in `fit`.
+            verbose: 0 for silence, 1 for progress.
+
+        Raises:
+            ConfigurationError: an argument is wrong, or the data does not fit together.
+            ObjectiveError: the logs do not contain the objective; lists what they contain.
+            ModelFunctionError: ``model_fn`` returns no compiled Keras model.
+            SearchMismatch: the directory holds another search; shows the differences.
+            JournalError: the journal cannot be read or written, or another process holds it.
+            OracleError: the oracle cannot search this space.
+            TooManyFailures: one trial after another failed.
+        """
+        # Keras is loaded here and not before: every other thing a tuner does goes without
+        from tunedeco.executors.data import prepare  # noqa: PLC0415
+        from tunedeco.executors.keras import (  # noqa: PLC0415
+            KerasExecutor,
+            checked_model,
+            clean_session,
+        )
+        from tunedeco.report.progress import Progress  # noqa: PLC0415
+
+        options = {
+            "validation_split": validation_split,
+            "batch_size": batch_size,
+            "class_weight": class_weight,
+            "sample_weight": sample_weight,
+            "shuffle": shuffle,
+            "steps_per_epoch": steps_per_epoch,
+            "validation_steps": validation_steps,
+            "validation_batch_size": validation_batch_size,
+            "validation_freq": validation_freq,
+        }
+        data = prepare(x, y, validation_data, options, self.objective)
+        executor = KerasExecutor(
+            self.model_fn,
+            self.objective,
+            data,
+            self._weights,
+            callbacks=callbacks,
+            precision=self.precision,
+            max_parameters=self.max_parameters,
+        )
+        with clean_session(executor.policy):
+            result, trace = tracing.run(self.model_fn, tracing.defaults)
+            checked_model(result, self.name)
+            del result
+        wanted = Created(
+            self.name, self.objective, trace.space, describe(self.oracle), self.seed
+        )
+        journal, state = open_search(self.directory, wanted, overwrite=self.overwrite)
+        self._state = state
+        progress = Progress(state, self._epochs_in_all(trace.space), verbose)
+
+        def observe(event: Event) -> None:
+            if isinstance(event, Ended):
+                self._forget_weights(state)
+            progress.update(event)
+
+        try:
+            search = Search(journal, state, self.oracle, executor, self.budgets, observe)
+            worked = search.run(wanted)
+        finally:
+            progress.close()
+            executor.close()
+            journal.close()
+        if verbose and not worked:
+            print(f"nothing to do: {self._why_done()}")  # noqa: T201 (the answer to a call)
+
+    @property
+    def trials(self) -> list[Trial]:
+        """All trials in order, as records; empty before the first search."""
+        return list(self._known.trials)
+
+    @property
+    def space(self) -> Space:
+        """The hyperparameters: what tracing finds, and what trials have met since."""
+        state = self._known
+        if state.created is not None:
+            return state.space
+        return tracing.run(self.model_fn, tracing.defaults)[1].space
+
+    @property
+    def best_trial(self) -> Trial:
+        """The ended trial with the best score.
+
+        Raises:
+            NoTrialError: there is none yet.
+        """
+        return self._known.best
+
+    @property
+    def best_hyperparameters(self) -> dict[str, dict[str, Value]]:
+        """The best trial's values, ``{group: {name: value}}``.
+
+        Raises:
+            NoTrialError: there is none yet.
+        """
+        return {group: dict(names) for group, names in self.best_trial.values.items()}
+
+    def results(self) -> Any:  # noqa: ANN401 (a DataFrame, where pandas is installed)
+        """Return one row a trial: a pandas ``DataFrame`` if pandas is installed, else dicts.
+
+        A hyperparameter's column is ``group/name``.
+        """
+        rows = tables.rows(self._known)
+        try:
+            import pandas as pd  # noqa: PLC0415 (optional, and slow to load)
+        except ImportError:
+            return rows
+        return pd.DataFrame(rows)
+
+    def summary(self, top: int = 10) -> None:
+        """Print where the search stands, and its best trials.
+
+        Args:
+            top: how many trials to show.
+        """
+        state = self._known
+        text = "no search yet" if state.created is None else tables.summary(state, top)
+        print(text)  # noqa: T201 (printing is what it is for)
+
+    def best_model(self) -> "keras.Model":
+        """Return the best trial's model, compiled, with the weights of its best epoch.
+
+        Raises:
+            NoTrialError: there is no trial with a score yet.
+            CheckpointError: its weights are no longer in the directory.
+        """
+        from tunedeco.executors.keras import restored_model  # noqa: PLC0415 (loads Keras)
+
+        return restored_model(self.model_fn, self.best_trial, self._weights)
+
+    def export_best(self, path: str | os.PathLike[str]) -> Path:
+        """Write the best trial's hyperparameters as JSON, atomically; return the path.
+
+        Any program builds the model from it: ``model_fn.build(path)``.
+
+        Raises:
+            NoTrialError: there is no trial with a score yet.
+            ExportError: the file cannot be written.
+        """
+        return exporting.write(path, tables.export(self._known))
+
+    @property
+    def _known(self) -> SearchState:
+        """What the journal says; read when first needed, kept up to date by `search`."""
+        if self._state is None:
+            try:
+                self._state = load(self.directory)
+            except SearchNotFound:
+                return SearchState()
+        return self._state
+
+    @property
+    def _weights(self) -> Path:
+        return self.directory / "weights"
+
+    def _forget_weights(self, state: SearchState) -> None:
+        """Delete the weights of all trials but the best."""
+        from tunedeco.executors.keras import weights_path  # noqa: PLC0415 (loaded by now)
+
+        with contextlib.suppress(NoTrialError):
+            kept = weights_path(self._weights, state.best.number)
+            for path in self._weights.glob("*.h5"):
+                if path != kept:
+                    path.unlink(missing_ok=True)
+
+    def _epochs_in_all(self, space: Space) -> int | None:
+        """Return how many epochs the search can train at most, for its progress bar."""
+        trials = [n for n in (self.budgets.max_trials, space.size) if n is not None]
+        limits = [n * self.budgets.max_epochs for n in trials]
+        if self.budgets.epoch_budget is not None:
+            limits.append(self.budgets.epoch_budget)
+        return min(limits, default=None)
+
+    def _why_done(self) -> str:
+        """Return why there is nothing to do, and what would change that."""
+        match self._known.stopped:
+            case "epoch_budget":
+                return f"the epoch_budget of {self.budgets.epoch_budget} is spent; give a larger one"
+            case "max_trials":
+                return f"max_trials={self.budgets.max_trials} are done; give a larger number"
+            case _:
+                return "every configuration of the space has been tried"
+
+
+def _count(name: str, value: object, *, optional: bool) -> None:
+    """Check that an argument is a positive integer, or None where that is allowed."""
+    if value is None and optional:
+        return
+    if type(value) is not int or value < 1:
+        choices = "a whole number of at least 1" + (", or None" if optional else "")
+        msg = f"{name} must be {choices}, not {value!r}"
+        raise ConfigurationError(msg)
