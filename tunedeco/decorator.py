@@ -32,7 +32,7 @@ class Tunable(Generic[P, R]):
         """Bind to an instance, as a method does."""
         if instance is None:
             return self
-        return Tunable(cast("Callable[..., R]", self.function.__get__(instance, owner)))  # type: ignore[attr-defined]
+        return Tunable(cast("Callable[..., R]", self.function.__get__(instance, owner)))
 
     def __repr__(self) -> str:
         return f"<tunable {name_of(self.function)}>"

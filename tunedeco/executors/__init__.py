@@ -1,4 +1,5 @@
-"""Whatever runs a slice of a trial, and what it needs to know about the machine it runs on.
+"""Executors train what the tuner hands them, and report what happens.
 
-- `devices`: the accelerator of each Keras backend, and the precision that suits it
+``base`` is the protocol, ``keras`` trains in this process, ``data`` checks what it trains on, and
+``devices`` is all that is known of each backend.
 """

@@ -70,7 +70,7 @@ def prepare(
     elif split and _length(x) is None:
         msg = "validation_split works on arrays; pass validation_data for any other data"
         raise ConfigurationError(msg)
-    elif not split and objective.name.startswith("val_"):
+    elif not split and objective.validation:
         msg = (
             f"the objective {objective.name!r} needs validation data: pass validation_data=, or "
             f"validation_split= with arrays, or use {objective.name.removeprefix('val_')!r}"

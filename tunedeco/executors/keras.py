@@ -157,7 +157,7 @@ class KerasExecutor:
     def _first_due(self) -> int:
         """Return the epoch after which the objective must have been logged."""
         frequency = self._data.options.get("validation_freq", 1)
-        if not self._objective.name.startswith("val_"):
+        if not self._objective.validation:
             return 1
         return frequency if isinstance(frequency, int) else min(frequency)
 
@@ -167,7 +167,7 @@ class _TooLarge(Exception):  # noqa: N818 (it leaves fit; it is not an error)
 
 
 @final
-class _Watch(keras.callbacks.Callback):  # type: ignore[misc] (Keras has no types)
+class _Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """Reports a trial as it trains, keeps its best weights, ends it when it diverges."""
 
     def __init__(
@@ -338,7 +338,6 @@ def _scalars(logs: Mapping[str, Any]) -> dict[str, float]:
 
 def _add_objective(model: keras.Model, objective: Objective) -> None:
     """Compile the model again with the metric that the objective names, where it lacks it."""
-    metric = objective.name.removeprefix("val_")
     # Keras keeps what compile was given here, and nowhere that is public
     compiled = model._compile_config.config  # noqa: SLF001
     metrics = compiled.get("metrics") or []
@@ -346,13 +345,15 @@ def _add_objective(model: keras.Model, objective: Objective) -> None:
     if not isinstance(metrics, (list, tuple)) or not one_output:
         return  # names for each output: the user knows what is logged under which name
     given = [*metrics, *(compiled.get("weighted_metrics") or [])]
-    prefix = objective.name[: -len(metric)]
     names = {"loss", *(getattr(m, "name", None) or getattr(m, "__name__", m) for m in given)}
+    prefix = "val_" if objective.validation else ""
     if objective.find({f"{prefix}{name}": 0.0 for name in names}) is not None:
         return
+    metric: Any = objective.metric
     try:
         keras.metrics.get(metric)
-    except ValueError:
-        return  # not Keras's: it is the user's own, or it is missing and the logs will tell
-    # Trainer.compile itself: a subclass may take other arguments
-    keras.Model.compile(model, **{**compiled, "metrics": [*metrics, metric]})
+    except (ValueError, TypeError):  # TypeError: it is Keras's, and needs arguments
+        metric = getattr(keras.losses, metric, None)
+    if metric is not None:  # else it is the user's own, or nobody's, and the logs will tell
+        # Trainer.compile itself: a subclass may take other arguments
+        keras.Model.compile(model, **{**compiled, "metrics": [*metrics, metric]})

@@ -1,0 +1,198 @@
+"""Which precision suits which device, and whose dtype policy is in force when."""
+
+import sys
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import keras
+import pytest
+
+from tunedeco.errors import ConfigurationError
+from tunedeco.executors import devices
+from tunedeco.executors.devices import Accelerator, accelerator, precision, resolve_precision
+
+pytestmark = pytest.mark.keras
+
+GPUS = [("Old", (7, 5)), ("New", (9, 0))]
+
+
+@pytest.fixture(autouse=True)
+def _float32() -> Iterator[None]:
+    """Begin and end each test with Keras's own policy."""
+    keras.config.set_dtype_policy("float32")
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+def policy() -> str:
+    """Return the name of the policy in force."""
+    name: str = keras.config.dtype_policy().name
+    return name
+
+
+def tensorflow(gpus: list[tuple[str, Any]]) -> SimpleNamespace:
+    """Return a TensorFlow that sees these GPUs."""
+
+    def details(index: int) -> dict[str, Any]:
+        name, capability = gpus[index]
+        return {"device_name": name} | ({"compute_capability": capability} if capability else {})
+
+    return SimpleNamespace(
+        config=SimpleNamespace(
+            get_visible_devices=lambda kind: range(len(gpus)) if kind == "GPU" else [],
+            experimental=SimpleNamespace(get_device_details=details),
+        )
+    )
+
+
+def jax(gpus: list[tuple[str, Any]]) -> SimpleNamespace:
+    """Return a JAX that sees these GPUs, and a CPU."""
+    found = [SimpleNamespace(platform="cpu", device_kind="cpu")]
+    for name, capability in gpus:
+        text = "{}.{}".format(*capability) if capability else "gfx90a"
+        found += [SimpleNamespace(platform="gpu", device_kind=name, compute_capability=text)]
+    return SimpleNamespace(local_devices=lambda: found)
+
+
+def torch(gpus: list[tuple[str, Any]]) -> SimpleNamespace:
+    """Return a PyTorch that sees these GPUs."""
+    return SimpleNamespace(
+        version=SimpleNamespace(cuda="12.8" if gpus and gpus[0][1] else None),
+        cuda=SimpleNamespace(
+            is_available=lambda: bool(gpus),
+            device_count=lambda: len(gpus) or 1,  # as with a GPU without its driver
+            get_device_name=lambda index: gpus[index][0],
+            get_device_capability=lambda index: gpus[index][1] or (9, 0),
+        ),
+    )
+
+
+@pytest.mark.parametrize("fake", [tensorflow, jax, torch], ids=lambda fake: fake.__name__)
+@pytest.mark.parametrize(
+    ("gpus", "expected"),
+    [
+        ([], None),
+        ([("New", (9, 0))], Accelerator("New", (9, 0))),
+        (GPUS, Accelerator("Old", (7, 5))),
+        (GPUS[::-1], Accelerator("Old", (7, 5))),
+        ([("AMD", None)], Accelerator("AMD", None)),
+    ],
+)
+def test_accelerator_of_each_backend(
+    monkeypatch: pytest.MonkeyPatch,
+    fake: Callable[[list[Any]], SimpleNamespace],
+    gpus: list[Any],
+    expected: Accelerator | None,
+) -> None:
+    """It asks the backend in use, takes the least capable GPU, and None is no GPU."""
+    monkeypatch.setattr(keras.backend, "backend", lambda: fake.__name__)
+    monkeypatch.setitem(sys.modules, fake.__name__, fake(gpus))
+    assert accelerator() == expected
+
+
+def test_accelerator_of_another_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backend we know nothing of has no GPU for us."""
+    monkeypatch.setattr(keras.backend, "backend", lambda: "numpy")
+    assert accelerator() is None
+
+
+def test_accelerator_of_this_machine() -> None:
+    """The backend that is installed can be asked."""
+    found = accelerator()
+    assert found is None or found.name
+
+
+@pytest.mark.parametrize(
+    ("gpu", "expected"),
+    [
+        (None, "float32"),
+        (Accelerator("AMD", None), "float32"),
+        (Accelerator("P100", (6, 0)), "float32"),
+        (Accelerator("V100", (7, 0)), "mixed_float16"),
+        (Accelerator("T4", (7, 5)), "mixed_float16"),
+        (Accelerator("A100", (8, 0)), "mixed_bfloat16"),
+        (Accelerator("H100", (9, 0)), "mixed_bfloat16"),
+        (Accelerator("B200", (10, 0)), "mixed_bfloat16"),
+    ],
+)
+def test_auto_suits_the_device(
+    monkeypatch: pytest.MonkeyPatch, gpu: Accelerator | None, expected: str
+) -> None:
+    """The precision follows from the compute capability."""
+    monkeypatch.setattr(devices, "accelerator", lambda: gpu)
+    assert resolve_precision("auto") == expected
+
+
+def test_auto_respects_the_users_policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A global policy that the user has set is the user's wish, on any device."""
+    monkeypatch.setattr(devices, "accelerator", lambda: Accelerator("H100", (9, 0)))
+    for users in ("mixed_float16", "float64", "bfloat16"):
+        keras.config.set_dtype_policy(users)
+        assert resolve_precision("auto") == users
+
+
+def test_what_is_asked_for_by_name_is_taken() -> None:
+    """An explicit precision beats the device and the global policy."""
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    for name in ("float32", "mixed_bfloat16", "mixed_float16"):
+        assert resolve_precision(name) == name
+
+
+@pytest.mark.parametrize("wrong", ["float16", "fp16", "", None])
+def test_an_unknown_precision_is_refused(wrong: object) -> None:
+    """The error names what was asked for and all there is to ask for."""
+    with pytest.raises(ConfigurationError) as caught:
+        resolve_precision(wrong)  # type: ignore[arg-type]
+    for name in (repr(wrong), "'auto'", "'float32'", "'mixed_bfloat16'", "'mixed_float16'"):
+        assert name in str(caught.value)
+
+
+def test_mixed_precision_inside_and_float32_outside() -> None:
+    """Models built inside compute in float16, keep float32 variables and scale their loss."""
+
+    def model() -> keras.Model:
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+        model.compile(optimizer="sgd", loss="mse")
+        return model
+
+    with precision("mixed_float16"):
+        mixed = model()
+    plain = model()
+    assert mixed.layers[0].compute_dtype == "float16"
+    assert {variable.dtype for variable in mixed.variables} == {"float32"}
+    assert isinstance(mixed.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert plain.layers[0].compute_dtype == "float32"
+    assert not isinstance(plain.optimizer, keras.optimizers.LossScaleOptimizer)
+
+
+@pytest.mark.parametrize("users", ["float32", "mixed_bfloat16", "float64"])
+def test_the_users_policy_comes_back(users: str) -> None:
+    """After the block, and when an exception passes through it."""
+    keras.config.set_dtype_policy(users)
+    with precision("mixed_float16"):
+        assert policy() == "mixed_float16"
+    assert policy() == users
+    with pytest.raises(ZeroDivisionError), precision("mixed_float16"):
+        raise ZeroDivisionError
+    assert policy() == users
+
+
+def test_the_users_policy_comes_back_after_clear_session() -> None:
+    """`clear_session` drops the policy in force; the user's own comes back all the same."""
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    with precision("mixed_float16"):
+        keras.utils.clear_session()
+        assert policy() == "float32"  # Keras's doing, and why to clear before entering
+        with precision("mixed_float16"):
+            keras.utils.clear_session()
+    assert policy() == "mixed_bfloat16"
+
+
+def test_the_users_policy_is_the_same_object() -> None:
+    """A policy that is more than its name is neither replaced nor lost."""
+    users = keras.DTypePolicy("mixed_bfloat16")
+    keras.config.set_dtype_policy(users)
+    with precision(resolve_precision("auto")):
+        assert keras.config.dtype_policy() is users
+    assert keras.config.dtype_policy() is users
