@@ -3,35 +3,56 @@
 Everything `keras.Model.fit` accepts is accepted, except what cannot be read twice.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import GeneratorType
 from typing import Any
 
 import keras
+import numpy as np
 
 from tunedeco.errors import ConfigurationError, ObjectiveError
+from tunedeco.executors.feed import Feed
 from tunedeco.objective import Objective
+
+_BATCH_SIZE = 32  # what fit takes where nothing is said
 
 
 @dataclass(frozen=True)
 class FitData:
-    """The data and the other arguments of `fit`, in the form `fit` takes them."""
+    """The data and the other arguments of `fit`."""
 
     x: Any
-    y: Any = None
-    validation_data: Any = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-    """``batch_size``, ``validation_split``, ``class_weight`` and the rest."""
+    """A tree of NumPy arrays; or any other data that `fit` takes, as it was given."""
+    arrays: tuple[Any, ...] | None
+    """``(x,)``, ``(x, y)`` or ``(x, y, sample_weight)`` as trees of NumPy arrays, if it is arrays."""
+    validation_data: Any
+    options: Mapping[str, Any]
+    """``batch_size``, ``class_weight`` and the rest."""
 
-    def arguments(self) -> dict[str, Any]:
-        """Return keyword arguments for `fit`."""
+    def arguments(self, seed: int, trial: int) -> tuple[dict[str, Any], Feed | None]:
+        """Return keyword arguments for the `fit` of a trial, and the feed among them, if any."""
+        if self.arrays is None:
+            return {"x": self.x, "validation_data": self.validation_data, **self.options}, None
+        options = dict(self.options)
+        batch_size = options.pop("batch_size", _BATCH_SIZE)
+        feed = Feed(
+            self.arrays,
+            batch_size,
+            options.pop("steps_per_epoch", None),
+            options.pop("shuffle", True),
+            seed,
+            trial,
+        )
+        if isinstance(self.validation_data, tuple):
+            options.setdefault("validation_batch_size", batch_size)
         return {
-            "x": self.x,
-            "y": self.y,
+            "x": feed,
             "validation_data": self.validation_data,
-            **self.options,
-        }
+            "shuffle": False,  # Keras would shuffle the batches once more
+            **options,
+        }, feed
 
 
 def prepare(
@@ -52,31 +73,39 @@ def prepare(
     if x is None:
         msg = "search needs training data: search(x, y), search((x, y)) or search(dataset)"
         raise ConfigurationError(msg)
+    sample_weight = options.pop("sample_weight", None)
     if isinstance(x, tuple) and y is None and len(x) in (2, 3):
-        if len(x) == 3 and "sample_weight" in options:
+        if len(x) == 3 and sample_weight is not None:  # noqa: PLR2004 (x, y and the weights)
             msg = "sample_weight is given twice: in the (x, y, sample_weight) tuple and by name"
             raise ConfigurationError(msg)
-        if len(x) == 3:
-            options["sample_weight"] = x[2]
-        x, y = x[0], x[1]
+        x, y, sample_weight = (*x, sample_weight)[:3]
     _check_rereadable(x, "the training data")
-    _check_lengths({"x": x, "y": y, "sample_weight": options.get("sample_weight")}, "training")
-    split = options.get("validation_split", 0.0)
-    if validation_data is not None:
-        _check_rereadable(validation_data, "validation_data")
-        if isinstance(validation_data, (tuple, list)):
-            names = ("x", "y", "sample_weight")
-            _check_lengths(dict(zip(names, validation_data, strict=False)), "validation")
-    elif split and _length(x) is None:
-        msg = "validation_split works on arrays; pass validation_data for any other data"
-        raise ConfigurationError(msg)
-    elif not split and objective.validation:
+    _check_rereadable(validation_data, "validation_data")
+    _check_lengths({"x": x, "y": y, "sample_weight": sample_weight}, "training")
+    if isinstance(validation_data, (tuple, list)):
+        validation_data = tuple(validation_data)
+        names = ("x", "y", "sample_weight")
+        _check_lengths(dict(zip(names, validation_data, strict=False)), "validation")
+    given = tuple(part for part in (x, y, sample_weight) if part is not None)
+    arrays = _numpy_tree(given)
+    if arrays is None and len(given) > 1:
+        options |= {"y": y, "sample_weight": sample_weight}
+    split = options.pop("validation_split", 0.0)
+    if split and validation_data is None:
+        if arrays is None:
+            msg = "validation_split works on arrays; pass validation_data for any other data"
+            raise ConfigurationError(msg)
+        arrays, validation_data = _split(arrays, split)
+    if validation_data is None and objective.validation:
         msg = (
             f"the objective {objective.name!r} needs validation data: pass validation_data=, or "
             f"validation_split= with arrays, or use {objective.name.removeprefix('val_')!r}"
         )
         raise ObjectiveError(msg)
-    return FitData(x, y, validation_data, options)
+    if arrays is not None:
+        x = arrays[0]
+        _check_steps(x, options)
+    return FitData(x, arrays, validation_data, options)
 
 
 def input_spec(data: FitData) -> Any:  # noqa: ANN401 (a JSON tree)
@@ -122,6 +151,50 @@ def _spec(tree: Any) -> Any:  # noqa: ANN401 (a tree)
     if dtype.startswith("float"):
         dtype = keras.config.floatx()  # as fit itself converts
     return {"shape": [None, *shape[1:]], "dtype": dtype}
+
+
+def _numpy_tree(tree: Any) -> Any:  # noqa: ANN401 (a tree)
+    """Return a tree of arrays as NumPy's, as `fit` converts them; None if one cannot be."""
+    if isinstance(tree, Mapping):
+        inner = {name: _numpy_tree(branch) for name, branch in tree.items()}
+        return None if any(branch is None for branch in inner.values()) else inner
+    if isinstance(tree, (tuple, list)):
+        branches = tuple(map(_numpy_tree, tree))
+        return None if any(branch is None for branch in branches) else branches
+    if keras.ops.is_tensor(tree) or hasattr(tree, "to_numpy") or hasattr(tree, "__jax_array__"):
+        tree = np.asarray(tree)
+    if not isinstance(tree, np.ndarray) or tree.ndim == 0:
+        return None
+    is_float = np.issubdtype(tree.dtype, np.floating)
+    return tree.astype(keras.config.floatx(), copy=False) if is_float else tree
+
+
+def _split(arrays: tuple[Any, ...], split: float) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Return the first and the last part of arrays, before any shuffling, as `fit` splits."""
+    samples = _length(arrays) or 0
+    at = math.floor(samples * (1.0 - split)) if 0 < split < 1 else 0
+    if not 0 < at < samples:
+        msg = (
+            f"validation_split={split} leaves nothing on one side of {samples} samples; it is the "
+            "share of them to validate on, between 0 and 1"
+        )
+        raise ConfigurationError(msg)
+    return (
+        keras.tree.map_structure(lambda array: array[:at], arrays),
+        keras.tree.map_structure(lambda array: array[at:], arrays),
+    )
+
+
+def _check_steps(x: object, options: Mapping[str, Any]) -> None:
+    batch_size = options.get("batch_size", _BATCH_SIZE)
+    if type(batch_size) is not int or batch_size < 1:
+        msg = f"batch_size must be a whole number of at least 1, not {batch_size!r}"
+        raise ConfigurationError(msg)
+    batches = -(-(_length(x) or 0) // batch_size)
+    steps = options.get("steps_per_epoch", batches)
+    if type(steps) is not int or not 1 <= steps <= batches:
+        msg = f"steps_per_epoch must be from 1 to {batches}, the batches there are, not {steps!r}"
+        raise ConfigurationError(msg)
 
 
 def _leaves(tree: object) -> Iterable[object]:

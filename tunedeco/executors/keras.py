@@ -29,6 +29,7 @@ from tunedeco.events import Built, Ended, EpochEnded
 from tunedeco.executors import devices
 from tunedeco.executors.base import Emit, Slice
 from tunedeco.executors.data import Callbacks, FitData, input_spec, symbolic
+from tunedeco.executors.feed import Feed
 from tunedeco.objective import Objective
 from tunedeco.randomness import stream, training_seed
 from tunedeco.space import Hyperparameter
@@ -122,10 +123,11 @@ class KerasExecutor:
             self._inputs,
         )
         trial = replace(work.trial, values=trace.values)
-        watch = _Watch(self._objective, built, self._max_parameters, emit, self._first_due())
+        arguments, feed = self._data.arguments(work.seed, number)
+        watch = _Watch(self._objective, built, self._max_parameters, emit, self._first_due(), feed)
         try:
             model.fit(
-                **self._data.arguments(),
+                **arguments,
                 epochs=trial.until,
                 callbacks=[*self._callbacks_for(trial), watch],
                 verbose=0,
@@ -177,6 +179,7 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no ty
         max_parameters: int | None,
         emit: Emit,
         first_due: int,
+        feed: Feed | None,
     ) -> None:
         super().__init__()
         self.best_weights: list[Any] | None = None
@@ -186,6 +189,7 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no ty
         self._max_parameters = max_parameters
         self._emit = emit
         self._first_due = first_due
+        self._feed = feed
         self._best = math.inf
         self._announced = False
         self._began = time.monotonic()
@@ -204,6 +208,8 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no ty
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
         self._began = time.monotonic()
+        if self._feed is not None:
+            self._feed.epoch = epoch
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         scalars = _scalars(logs or {})

@@ -1,0 +1,73 @@
+"""Array data in an order of its own: each epoch's is a function of (seed, trial, epoch).
+
+Keras draws the order of arrays from the global generator. With a fixed seed, TensorFlow then
+repeats one order in every epoch, and JAX's order depends on all the epochs before. A permutation
+keyed by the epoch is new each time, and the same again when training goes on after a crash.
+"""
+
+from typing import Any, final
+
+import keras
+import numpy as np
+
+from tunedeco.randomness import digest
+
+
+@final
+class Feed(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
+    """Batches of arrays; set `epoch` before each epoch begins.
+
+    Args:
+        arrays: ``(x, y)`` or ``(x, y, sample_weight)``, each a tree of NumPy arrays of one length.
+        batch_size: samples a batch; the last one may be smaller.
+        steps: batches an epoch; None means all.
+        shuffle: True for a new order each epoch; ``"batch"`` for one within each batch.
+        seed: the search's seed.
+        trial: the trial's number.
+    """
+
+    def __init__(
+        self,
+        arrays: tuple[Any, ...],
+        batch_size: int,
+        steps: int | None,
+        shuffle: bool | str,  # noqa: FBT001 (as fit has it)
+        seed: int,
+        trial: int,
+    ) -> None:
+        super().__init__()
+        self._arrays = arrays
+        self._batch_size = batch_size
+        self._samples = len(keras.tree.flatten(arrays)[0])
+        self._steps = steps or -(-self._samples // batch_size)
+        self._shuffle = shuffle
+        self._seed = seed
+        self._trial = trial
+        self.epoch = 0
+
+    @property
+    def epoch(self) -> int:
+        """The epoch whose order holds, from 0 as Keras counts."""
+        return self._epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self._epoch = epoch
+        order = np.arange(self._samples)
+        # RandomState: the one generator whose numbers NumPy promises never to change
+        draw = np.random.RandomState(  # noqa: NPY002
+            digest(self._seed, self._trial, f"order {epoch}") % 2**32
+        )
+        if self._shuffle == "batch":
+            for start in range(0, self._samples, self._batch_size):
+                draw.shuffle(order[start : start + self._batch_size])
+        elif self._shuffle:
+            draw.shuffle(order)
+        self._order = order
+
+    def __len__(self) -> int:
+        return self._steps
+
+    def __getitem__(self, step: int) -> tuple[Any, ...]:
+        chosen = self._order[step * self._batch_size : (step + 1) * self._batch_size]
+        return tuple(keras.tree.map_structure(lambda a: a[chosen], self._arrays))
