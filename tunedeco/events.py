@@ -11,7 +11,7 @@ from typing import Any, ClassVar, final
 
 from tunedeco.objective import Objective
 from tunedeco.space import Hyperparameter, Space, Values
-from tunedeco.trial import State, logs_from_json, logs_to_json
+from tunedeco.trial import Checkpoint, Epoch, State
 
 
 class Event:
@@ -84,11 +84,13 @@ class Proposed(Event):
 @final
 @dataclass(frozen=True)
 class Resumed(Event):
-    """A trial goes on after this epoch; what was journalled of it beyond is void."""
+    """A trial goes on from its checkpoint after this epoch; what came beyond is void."""
 
     kind: ClassVar[str] = "resumed"
     trial: int
     epoch: int
+    step: int
+    """Batches of the next epoch that are trained already."""
 
 
 @final
@@ -115,21 +117,29 @@ class Built(Event):
 
 @final
 @dataclass(frozen=True)
-class EpochEnded(Event):
-    """An epoch of a trial was trained; epochs count from 1."""
+class Trained(Event):
+    """A trial was trained for some epochs, and its state is on disk: one slice.
 
-    kind: ClassVar[str] = "epoch"
+    The epochs and the checkpoint that holds what they led to are one event, so that no epoch is
+    ever known of which the training could not go on.
+    """
+
+    kind: ClassVar[str] = "trained"
     trial: int
-    epoch: int
-    logs: Mapping[str, float]
-    runtime: Mapping[str, Any] = field(default_factory=dict)
+    epochs: tuple[Epoch, ...]
+    """None, where training was interrupted within an epoch."""
+    checkpoint: Checkpoint
 
     def to_json(self) -> dict[str, Any]:
-        return super().to_json() | {"logs": logs_to_json(self.logs)}
+        return super().to_json() | {
+            "epochs": [epoch.to_json() for epoch in self.epochs],
+            "checkpoint": self.checkpoint.to_json(),
+        }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "EpochEnded":
-        return cls(**{**data, "logs": logs_from_json(data["logs"])})
+    def from_json(cls, data: Mapping[str, Any]) -> "Trained":
+        epochs = tuple(map(Epoch.from_json, data["epochs"]))
+        return cls(data["trial"], epochs, Checkpoint(**data["checkpoint"]))
 
 
 @final
@@ -159,7 +169,7 @@ class Stopped(Event):
 
 _KINDS: dict[str, type[Event]] = {
     event.kind: event
-    for event in (Created, Started, Proposed, Resumed, Built, EpochEnded, Ended, Stopped)
+    for event in (Created, Started, Proposed, Resumed, Built, Trained, Ended, Stopped)
 }
 _FIELDS = {event: tuple(f.name for f in fields(event)) for event in _KINDS.values()}  # type: ignore[arg-type]
 

@@ -40,6 +40,26 @@ class Epoch:
         """Return the JSON object that the command line prints."""
         return {"epoch": self.epoch, "logs": logs_to_json(self.logs), "runtime": dict(self.runtime)}
 
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Epoch":
+        """Return the epoch that `to_json` described."""
+        return cls(data["epoch"], logs_from_json(data["logs"]), data["runtime"])
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A state of training on disk: after so many epochs and steps, with that SHA-256."""
+
+    epoch: int
+    """Whole epochs trained."""
+    step: int
+    """Batches of the next epoch trained."""
+    sha256: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object that `Checkpoint(**...)` turns back into an equal one."""
+        return {"epoch": self.epoch, "step": self.step, "sha256": self.sha256}
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -65,6 +85,8 @@ class Trial:
     """Keras's dtype policy while it trained."""
     inputs: Any = None
     """Shapes and dtypes of the model's inputs, for rebuilding it without the data."""
+    checkpoints: tuple[Checkpoint, ...] = ()
+    """The latest two, the older one first."""
     error: Mapping[str, str] | None = None
     """``type``, ``message`` and ``traceback`` of a failure; ``message`` of a rejection."""
     runtime: Mapping[str, Any] = field(default_factory=dict, compare=False)

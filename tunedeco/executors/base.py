@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, final
 
-from tunedeco.events import Built, Ended, EpochEnded
+from tunedeco.events import Built, Ended, Resumed, Trained
 from tunedeco.trial import Trial
 
-Report = Built | EpochEnded | Ended
-"""What an executor can say: a trial was built, trained for an epoch, came to its end."""
+Report = Resumed | Built | Trained | Ended
+"""What an executor can say: a trial goes on, was built, was trained further, came to its end."""
 
 Emit = Callable[[Report], None]
 
@@ -27,11 +27,16 @@ class Slice:
     """The search's seed; with the trial's number it decides weights, dropout and shuffling."""
 
 
+class Interrupted(Exception):  # noqa: N818 (it is asked for, and no error)
+    """Training stopped because `Executor.interrupt` was called; all that was emitted is on disk."""
+
+
 class Executor(Protocol):
     """Anything that trains slices.
 
-    Events of one trial are emitted in order: ``Built``, then one ``EpochEnded`` for each epoch,
-    then ``Ended``; a trial that cannot be built is ``Ended`` at once. An error that concerns the
+    Events of one trial are emitted in order: ``Resumed`` if it was begun before, ``Built``, then
+    ``Trained`` until all its epochs are, then ``Ended``; a trial that cannot be built is ``Ended``
+    at once. What ``Trained`` says is on disk before it is emitted. An error that concerns the
     search and not the trial, such as an objective that the logs lack, is raised from `wait`.
     """
 
@@ -46,6 +51,10 @@ class Executor(Protocol):
 
     def wait(self, emit: Emit) -> None:
         """Let slices proceed, and emit at least one event."""
+        ...
+
+    def interrupt(self) -> None:
+        """Stop at the next safe point; `wait` then raises `Interrupted`. Safe in a signal handler."""
         ...
 
     def close(self) -> None:

@@ -129,3 +129,9 @@ def _capability(text: str) -> tuple[int, int] | None:
     """Return JAX's ``"8.0"`` as numbers; None for AMD's ``"gfx90a"``."""
     match = re.fullmatch(r"(\d+)\.(\d+)", text)
     return (int(match[1]), int(match[2])) if match else None
+
+
+def synchronize(model: Any) -> None:  # noqa: ANN401 (a Keras model)
+    """Bring a model's variables up to date within an epoch: JAX holds their values elsewhere."""
+    if hasattr(model, "jax_state_sync"):
+        model.jax_state_sync()

@@ -17,6 +17,8 @@ from tunedeco.randomness import digest
 class Feed(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
     """Batches of arrays; set `epoch` before each epoch begins.
 
+    `first_step` is how many batches of the epoch are left out, having been trained before.
+
     Args:
         arrays: ``(x, y)`` or ``(x, y, sample_weight)``, each a tree of NumPy arrays of one length.
         batch_size: samples a batch; the last one may be smaller.
@@ -44,6 +46,7 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
         self._seed = seed
         self._trial = trial
         self.epoch = 0
+        self.first_step = 0
 
     @property
     def epoch(self) -> int:
@@ -66,8 +69,9 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
         self._order = order
 
     def __len__(self) -> int:
-        return self._steps
+        return self._steps - self.first_step
 
     def __getitem__(self, step: int) -> tuple[Any, ...]:
+        step += self.first_step
         chosen = self._order[step * self._batch_size : (step + 1) * self._batch_size]
         return tuple(keras.tree.map_structure(lambda a: a[chosen], self._arrays))

@@ -114,31 +114,33 @@ class KerasExecutor:
             _build(model, self._inputs)
         _add_objective(model, self._objective)
         proposed = {(g, name) for g, names in work.trial.values.items() for name in names}
-        built = Built(
-            number,
-            trace.values,
-            tuple(h for h in trace.space if h.key not in proposed),
-            0,
-            self.policy,
-            self._inputs,
-        )
-        trial = replace(work.trial, values=trace.values)
-        arguments, feed = self._data.arguments(work.seed, number)
-        watch = _Watch(self._objective, built, self._max_parameters, emit, self._first_due(), feed)
-        try:
-            model.fit(
-                **arguments,
-                epochs=trial.until,
-                callbacks=[*self._callbacks_for(trial), watch],
-                verbose=0,
-            )
-        except _TooLarge as rejection:
-            return Ended(number, State.REJECTED, {"message": str(rejection)})
-        if watch.best_weights is not None:
-            model.set_weights(watch.best_weights)
-            save_weights(model, weights_path(self._weights, number))
-        return Ended(number, State.DIVERGED if watch.diverged else State.COMPLETED)
 
+        def began(model: keras.Model) -> None:
+            parameters = int(model.count_params())
+            if work.trial.parameters is None:
+                met = tuple(h for h in trace.space if h.key not in proposed)
+                emit(Built(number, trace.values, met, parameters, self.policy, self._inputs))
+            if self._max_parameters is not None and parameters > self._max_parameters:
+                msg = f"{parameters:,} parameters; max_parameters is {self._max_parameters:,}"
+                raise TooLarge(msg)
+
+        trial = replace(work.trial, values=trace.values)
+        callbacks = self._callbacks_for(trial)
+        arguments, feed = self._data.arguments(work.seed, number)
+        watch = Watch(
+            number, trial.until, self._objective, self._first_due(), callbacks, feed,
+            lambda epoch, step: checkpoint_path(self._directory, number, epoch, step),
+            self._pace, began, emit, lambda: self._stop,
+        )
+        watch.begin(self._latest(trial) if model.built else Snapshot())
+        if trial.parameters is not None or trial.checkpoints:
+            emit(Resumed(number, watch.snapshot.epoch, watch.snapshot.step))
+        try:
+            while not watch.snapshot.meta.get("stop"):
+                self._fit(model, watch, arguments, feed, callbacks)
+        except TooLarge as rejection:
+            return Ended(number, State.REJECTED, {"message": str(rejection)})
+        return Ended(number, State.DIVERGED if watch.diverged else State.COMPLETED)
     def _callbacks_for(self, trial: Trial) -> list[keras.callbacks.Callback]:
         if self._callbacks is None:
             return []

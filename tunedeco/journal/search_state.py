@@ -10,12 +10,12 @@ from tunedeco.events import (
     Built,
     Created,
     Ended,
-    EpochEnded,
     Event,
     Proposed,
     Resumed,
     Started,
     Stopped,
+    Trained,
 )
 from tunedeco.space import Space
 from tunedeco.trial import Epoch, State, Trial
@@ -84,12 +84,15 @@ class SearchState:
                     precision=event.precision,
                     inputs=event.inputs,
                 )
-            case EpochEnded():
+            case Trained():
                 trial = self._running(event)
-                self._check(event.epoch == len(trial.epochs) + 1, event, "epochs come in order")
-                epoch = Epoch(event.epoch, event.logs, event.runtime)
-                self.trials[event.trial] = self._scored(trial, epoch)
-                self.epochs += 1
+                for epoch in event.epochs:
+                    following = epoch.epoch == len(trial.epochs) + 1
+                    self._check(following, event, "epochs come in order")
+                    trial = self._scored(trial, epoch)
+                latest = (*trial.checkpoints, event.checkpoint)[-2:]
+                self.trials[event.trial] = replace(trial, checkpoints=latest)
+                self.epochs += len(event.epochs)
             case Ended():
                 trial = self._running(event)
                 trial = replace(trial, state=event.state, error=event.error)
@@ -106,7 +109,16 @@ class SearchState:
         self._check(len(kept) == event.epoch, event, "it was not trained so far")
         self.epochs -= len(trial.epochs) - len(kept)
         blank = replace(
-            trial, state=State.RUNNING, error=None, score=None, loss=None, best_epoch=None, epochs=()
+            trial,
+            state=State.RUNNING,
+            error=None,
+            score=None,
+            loss=None,
+            best_epoch=None,
+            epochs=(),
+            checkpoints=tuple(
+                c for c in trial.checkpoints if (c.epoch, c.step) <= (event.epoch, event.step)
+            ),
         )
         for epoch in kept:
             blank = self._scored(blank, epoch)
@@ -126,7 +138,7 @@ class SearchState:
             return trial
         return replace(trial, score=epoch.logs[name], loss=loss, best_epoch=epoch.epoch)
 
-    def _running(self, event: Built | EpochEnded | Ended) -> Trial:
+    def _running(self, event: Built | Trained | Ended) -> Trial:
         self._check(0 <= event.trial < len(self.trials), event, "there is no such trial")
         trial = self.trials[event.trial]
         self._check(trial.state is State.RUNNING, event, "the trial has ended")

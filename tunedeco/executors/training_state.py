@@ -1,0 +1,105 @@
+"""What training depends on beside the data: taken from a model and its callbacks, and put back.
+
+Variables are kept in the order in which a model function makes them, which is the same each time.
+Restoring all variables of model and optimizer continues training bit for bit; saving and loading a
+``.keras`` file does not.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from tunedeco.errors import CheckpointError
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+# What Keras's own callbacks remember from epoch to epoch, and forget when training begins.
+_REMEMBERED: Mapping[type[keras.callbacks.Callback], Sequence[str]] = {
+    keras.callbacks.EarlyStopping: ("wait", "stopped_epoch", "best", "best_epoch"),
+    keras.callbacks.ReduceLROnPlateau: ("wait", "cooldown_counter", "best"),
+    keras.callbacks.ModelCheckpoint: ("best", "_batches_seen_since_last_saving"),
+}
+
+
+def take(prefix: str, variables: Sequence[keras.Variable]) -> Arrays:
+    """Return the values of variables, named by a prefix and their place."""
+    return {
+        f"{prefix}/{i:05}": np.array(keras.ops.convert_to_numpy(variable))  # torch shares its memory
+        for i, variable in enumerate(variables)
+    }
+
+
+def put(prefix: str, variables: Sequence[keras.Variable], arrays: Arrays) -> None:
+    """Give variables the values that `take` returned.
+
+    Raises:
+        CheckpointError: they are of another model.
+    """
+    stored = named(prefix, arrays)
+    if [array.shape for array in stored] != [tuple(variable.shape) for variable in variables]:
+        msg = f"the checkpoint's {prefix} variables are of another model"
+        raise CheckpointError(msg)
+    for variable, array in zip(variables, stored, strict=True):
+        # NumPy stores the types it does not know, such as bfloat16, as raw bytes
+        raw = array.dtype.kind == "V"
+        own = keras.ops.convert_to_numpy(variable).dtype if raw else array.dtype
+        variable.assign(array.view(own))
+
+
+def named(prefix: str, arrays: Arrays) -> list[npt.NDArray[Any]]:
+    """Return the arrays that `take` stored under a prefix, in order."""
+    return [arrays[name] for name in sorted(arrays) if name.startswith(f"{prefix}/")]
+
+
+def callbacks_state(
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> tuple[list[Any], Arrays]:
+    """Return what callbacks remember, as JSON and arrays.
+
+    Keras's own are known; any other may have ``get_state()``, which returns JSON, and
+    ``set_state(state)``.
+    """
+    states: list[Any] = []
+    arrays: Arrays = {}
+    for i, callback in enumerate(callbacks):
+        if hasattr(callback, "get_state"):
+            states.append(callback.get_state())
+            continue
+        names = _remembered(callback)
+        states.append({name: _plain(getattr(callback, name, None)) for name in names})
+        for j, weights in enumerate(getattr(callback, "best_weights", None) or []):
+            arrays[f"callback{i}/{j:05}"] = np.asarray(weights)
+    return states, arrays
+
+
+def restore_callbacks(
+    callbacks: Sequence[keras.callbacks.Callback], states: Sequence[Any], arrays: Arrays
+) -> None:
+    """Let callbacks remember what `callbacks_state` returned; call it after they began training."""
+    for i, (callback, state) in enumerate(zip(callbacks, states, strict=True)):
+        if hasattr(callback, "set_state"):
+            callback.set_state(state)
+            continue
+        for name, value in state.items():
+            setattr(callback, name, float(value) if isinstance(value, str) else value)
+        if weights := named(f"callback{i}", arrays):
+            callback.best_weights = weights
+
+
+def _remembered(callback: keras.callbacks.Callback) -> Sequence[str]:
+    for kind, names in _REMEMBERED.items():
+        if isinstance(callback, kind):
+            return names
+    return ()
+
+
+def _plain(value: Any) -> int | float | str | None:  # noqa: ANN401 (a number of any library)
+    """Return a number as JSON can hold it; the infinities as text."""
+    if value is None or isinstance(value, int):
+        return value
+    number = float(value)
+    return number if math.isfinite(number) else repr(number)
