@@ -22,6 +22,9 @@ Value = str | int | float | bool | None
 
 _CLOSE = 1e-9  # relative: what a value may lose on its way through arithmetic and text
 _CLOSE_STEPS = 1e-6  # the same, in steps from one bucket to the next
+_APART = 1e-10  # relative: what keeps neighbours apart when they are written with twelve digits
+_SMALLEST = 1e-300  # floats below lose their digits
+_MOST = 2**50  # as many values as positions in the unit interval still tell apart
 
 
 class Domain:
@@ -124,7 +127,8 @@ class Choice(Domain):
     values: tuple[Value, ...]
 
     def __post_init__(self) -> None:
-        if isinstance(self.values, str) or not hasattr(self.values, "__iter__"):
+        unordered = isinstance(self.values, (set, frozenset))  # another order in each process
+        if unordered or isinstance(self.values, str) or not hasattr(self.values, "__iter__"):
             msg = f"choices must be a list of values, not {self.values!r}"
             raise HyperparameterError(msg)
         values = tuple(plain(value, "a choice") for value in self.values)
@@ -138,6 +142,13 @@ class Choice(Domain):
                 raise HyperparameterError(msg)
             seen.add((type(value), value))
         object.__setattr__(self, "values", values)
+
+    def __eq__(self, other: object) -> bool:
+        # to Python 1, 1.0 and True are equal, and then so are lists of them
+        return isinstance(other, Choice) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(self.values)
 
     @property
     def size(self) -> int:
@@ -179,7 +190,7 @@ class Range(Domain):
 
     Raises:
         HyperparameterError: something is not an integer, the step is below 1 or larger than the
-            range, or ``stop`` lies below ``start``.
+            range, ``stop`` lies below ``start``, or there are more than 2^50 values.
     """
 
     kind: ClassVar[str] = "range"
@@ -205,6 +216,9 @@ class Range(Domain):
                 f"step {self.step} is larger than the range from {self.start} to {self.stop}: "
                 f"only {self.start} would be left; use a smaller step, or Fixed"
             )
+            raise HyperparameterError(msg)
+        if self.size > _MOST:
+            msg = f"more than 2^50 values from {self.start} to {self.stop}; use a larger step"
             raise HyperparameterError(msg)
 
     @property
@@ -245,7 +259,7 @@ class _Spaced(Domain):
             msg = f"num_buckets must be an integer of at least 1, not {number!r}"
             raise HyperparameterError(msg)
         object.__setattr__(self, "num_buckets", number)
-        _check_ends(self.start, self.stop)
+        _check_ends(start=self.start, stop=self.stop)
         if (number == 1) != (self.start == self.stop):
             msg = (
                 f"{number} values from {self.start} to {self.stop}: "
@@ -254,8 +268,7 @@ class _Spaced(Domain):
             raise HyperparameterError(msg)
 
     def _check_apart(self) -> None:
-        last = self.num_buckets - 1
-        if last and (self.at(0) == self.at(1) or self.at(last) == self.at(last - 1)):
+        if self.num_buckets > 1 and not self._gap() > _SMALLEST:
             msg = (
                 f"{self.num_buckets} values from {self.start} to {self.stop} lie too close "
                 "together to tell apart; give fewer"
@@ -273,6 +286,10 @@ class _Spaced(Domain):
             return self.stop
         # twelve digits, so that a journal says 0.001 and not 0.0010000000000000002
         return float(f"{self._inner(index / (self.num_buckets - 1)):.12g}")
+
+    def _gap(self) -> float:
+        """Return by how much neighbours differ, beyond what writing them down may lose."""
+        raise NotImplementedError
 
     def _inner(self, share: float) -> float:
         raise NotImplementedError
@@ -315,8 +332,14 @@ class Linear(_Spaced):
         super().__post_init__()
         self._check_apart()
 
+    def _gap(self) -> float:
+        step = (self.stop - self.start) / (self.num_buckets - 1)
+        return step - _APART * max(abs(self.start), abs(self.stop))
+
     def _inner(self, share: float) -> float:
-        return self.start + (self.stop - self.start) * share
+        inner = self.start + (self.stop - self.start) * share
+        # from -0.1 to 0.5 there is a 0, and not a -1.38777878078e-17
+        return inner if abs(inner) > _APART * self._gap() else 0.0
 
     def _share(self, value: float) -> float:
         return (value - self.start) / (self.stop - self.start)
@@ -340,8 +363,11 @@ class Logarithmic(_Spaced):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_positive(self.start)
+        _check_positive(start=self.start)
         self._check_apart()
+
+    def _gap(self) -> float:
+        return (math.log(self.stop) - math.log(self.start)) / (self.num_buckets - 1) - _APART
 
     def _inner(self, share: float) -> float:
         return math.exp(math.log(self.start) * (1 - share) + math.log(self.stop) * share)
@@ -376,12 +402,15 @@ class Float(Domain):
         if not isinstance(self.log, bool):
             msg = f"log must be True or False, not {self.log!r}"
             raise HyperparameterError(msg)
-        _check_ends(self.low, self.high)
+        _check_ends(low=self.low, high=self.high)
         if self.low == self.high:
             msg = f"low and high are both {self.low}; use Fixed for one value"
             raise HyperparameterError(msg)
         if self.log:
-            _check_positive(self.low)
+            _check_positive(low=self.low)
+            if math.log(self.low) == math.log(self.high):
+                msg = f"low {self.low} and high {self.high} lie too close together; use Fixed"
+                raise HyperparameterError(msg)
 
     @property
     def size(self) -> None:
@@ -458,6 +487,12 @@ class Fixed(Domain):
     def __post_init__(self) -> None:
         object.__setattr__(self, "value", plain(self.value, "the value"))
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Fixed) and repr(self) == repr(other)  # as in Choice
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
     @property
     def size(self) -> int:
         return 1
@@ -521,16 +556,21 @@ def _real(value: object, name: str) -> float:
         raise HyperparameterError(msg) from None
 
 
-def _check_ends(start: float, stop: float) -> None:
+def _check_ends(**ends: float) -> None:
+    (first, start), (last, stop) = ends.items()
     if stop < start:
-        msg = f"stop {stop:g} lies below start {start:g}; swap them"
+        msg = f"{last} {stop:g} lies below {first} {start:g}; swap them"
+        raise HyperparameterError(msg)
+    if math.isinf(stop - start):
+        msg = f"{first} {start:g} and {last} {stop:g} lie too far apart; bring them closer"
         raise HyperparameterError(msg)
 
 
-def _check_positive(start: float) -> None:
-    if start <= 0:
+def _check_positive(**ends: float) -> None:
+    ((name, value),) = ends.items()
+    if value < _SMALLEST:
         msg = (
-            f"start {start:g} must be above 0 on a log scale; "
+            f"{name} {value:g} must be above 0 (at least {_SMALLEST}) on a log scale; "
             "give the values themselves, not their exponents"
         )
         raise HyperparameterError(msg)

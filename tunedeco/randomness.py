@@ -44,10 +44,13 @@ def permuted(index: int, size: int, seed: int) -> int:
     """
     half = max(1, ((size - 1).bit_length() + 1) // 2)
     mask = (1 << half) - 1
+    width = (half + 7) // 8
     while True:
         left, right = index >> half, index & mask
         for turn in range(4):
-            left, right = right, left ^ (digest(seed, right, f"feistel {turn} {size}") & mask)
+            text = f"{seed:x}/{size:x}/{turn}/{right:x}"
+            noise = hashlib.shake_256(text.encode()).digest(width)
+            left, right = right, left ^ (int.from_bytes(noise, "big") & mask)
         index = left << half | right
         if index < size:
             return index

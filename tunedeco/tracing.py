@@ -145,7 +145,7 @@ def ask(name: str, group: str, default: object, kind: type[Domain], *args: objec
     return hyperparameter.default if trace is None else trace.ask(hyperparameter)
 
 
-_PACKAGE = str(Path(__file__).parent)
+_PACKAGE = str(Path(__file__).parent / "_")[:-1]  # with the separator: tunedeco_too is not us
 
 
 def _caller() -> str:

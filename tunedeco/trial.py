@@ -96,6 +96,11 @@ class Trial:
         """A text that two trials share when their configurations are the same."""
         return configuration_key(self.values)
 
+    @cached_property
+    def asked(self) -> tuple[tuple[str, str], ...]:
+        """The (group, name) of each of its values, sorted."""
+        return tuple(sorted((group, name) for group in self.values for name in self.values[group]))
+
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object that the command line prints."""
         return {

@@ -260,7 +260,7 @@ class Tuner:
         """
         from tunedeco.executors.keras import restored_model  # noqa: PLC0415 (loads Keras)
 
-        return restored_model(self.model_fn, self.best_trial, self._weights)
+        return restored_model(self.model_fn, self.objective, self.best_trial, self._weights)
 
     def export_best(self, path: str | os.PathLike[str]) -> Path:
         """Write the best trial's hyperparameters as JSON, atomically; return the path.

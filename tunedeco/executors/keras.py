@@ -11,12 +11,14 @@ import math
 import os
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
 
 import keras
+import numpy as np
 
 from tunedeco import tracing
 from tunedeco.errors import (
@@ -230,7 +232,8 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no ty
             self.model.stop_training = True
         if name is not None and self._objective.loss(scalars[name]) < self._best:
             self._best = self._objective.loss(scalars[name])
-            self.best_weights = self.model.get_weights()
+            # copied: on PyTorch they share the memory of what goes on being trained
+            self.best_weights = [np.array(w) for w in self.model.get_weights()]
 
 
 @contextlib.contextmanager
@@ -261,11 +264,14 @@ def checked_model(result: object, name: str) -> keras.Model:
     return result
 
 
-def restored_model(model_fn: Callable[[], object], trial: Trial, weights: Path) -> keras.Model:
+def restored_model(
+    model_fn: Callable[[], object], objective: Objective, trial: Trial, weights: Path
+) -> keras.Model:
     """Return the model of a trial with the weights of its best epoch.
 
     Args:
         model_fn: the model function.
+        objective: a metric that the model evaluates, whether `model_fn` compiled it or not.
         trial: a trial that has ended with a score.
         weights: the directory given to the executor.
 
@@ -277,6 +283,7 @@ def restored_model(model_fn: Callable[[], object], trial: Trial, weights: Path) 
         result = tracing.run(model_fn, answer)[0]
         model = checked_model(result, tracing.name_of(model_fn))
         _build(model, trial.inputs)
+        _add_objective(model, objective)
     load_weights(model, weights_path(weights, trial.number))
     return model
 
@@ -319,7 +326,10 @@ def load_weights(model: keras.Model, path: Path) -> None:
         CheckpointError: they are not there, or of another model.
     """
     try:
-        model.load_weights(path)
+        with warnings.catch_warnings():
+            # the file has the optimizer's variables too, and the model trains from scratch
+            warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
+            model.load_weights(path)
     except (OSError, ValueError, KeyError) as error:
         msg = f"cannot read the weights in {path}: {error}"
         raise CheckpointError(msg) from error

@@ -11,7 +11,7 @@ from typing import Self
 from tunedeco.errors import JournalError, SearchNotFound
 from tunedeco.events import Event, event_from_json
 from tunedeco.journal.search_state import SearchState
-from tunedeco.journal.storage import JournalDB
+from tunedeco.journal.storage import JournalDB, JournalStorage
 
 FILE_NAME = "journal.jsonl"
 
@@ -30,7 +30,9 @@ class Journal:
         Raises:
             JournalLocked: another process is.
         """
-        self._db.storage.lock()
+        storage = self._db.storage
+        assert isinstance(storage, JournalStorage)
+        storage.lock()
 
     def append(self, event: Event) -> None:
         """Write an event; when this returns it is on disk.

@@ -6,13 +6,12 @@ numbers from `tunedeco.randomness.stream(seed, len(trials), "purpose")`.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, Protocol, final
 
 from tunedeco.space import Space, Values
-from tunedeco.trial import Trial, configuration_key
+from tunedeco.trial import Trial
 
 
 @final
@@ -61,20 +60,3 @@ def describe(oracle: Oracle) -> dict[str, Any]:
         for name, value in settings.items()
     }
     return {"name": type(oracle).__name__.lower(), **plain}
-
-
-def first_untried(
-    space: Space, size: int, trials: Sequence[Trial], order: Callable[[int], int]
-) -> Start | Done:
-    """Return the first configuration, in an order of the indices, that no trial has had.
-
-    The trials' own number is where to look first: there, a search that always asked this way finds
-    one at once. Only where other configurations came between does it look further, and around.
-    """
-    tried = {trial.key for trial in trials}
-    begin = len(trials) % size
-    for index in chain(range(begin, size), range(begin)):
-        values = space.at(order(index))
-        if configuration_key(values) not in tried:
-            return Start(values)
-    return Done()

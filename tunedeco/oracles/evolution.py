@@ -22,11 +22,11 @@ from tunedeco.domains import Domain
 from tunedeco.errors import ConfigurationError
 from tunedeco.oracles.base import Done, Start
 from tunedeco.oracles.random import Random
+from tunedeco.oracles.untried import LOOK, first_untried
 from tunedeco.randomness import stream
 from tunedeco.space import Space
-from tunedeco.trial import State, Trial, configuration_key
+from tunedeco.trial import State, Trial
 
-_ATTEMPTS = 50  # children to try before one that is new is drawn at random instead
 _STEP = 0.2  # standard deviation of an ordered step, in widths of the domain
 
 
@@ -68,13 +68,8 @@ class Evolution:
         if len(alive) < self.population:
             return Random().next(space, trials, seed)
         draw = stream(seed, len(trials), "evolution")
-        tried = {trial.key for trial in trials}
-        for _ in range(_ATTEMPTS):
-            child = self._child(space, alive, draw)
-            values = space.decode(child)
-            if configuration_key(values) not in tried:
-                return Start(values)
-        return Random().next(space, trials, seed)
+        children = (space.decode(self._child(space, alive, draw)) for _ in range(LOOK))
+        return first_untried(space, trials, children, draw)
 
     def _child(self, space: Space, alive: Sequence[Trial], draw: Stream) -> list[float]:
         genes = list(space.encode(self._winner(alive, draw).values))

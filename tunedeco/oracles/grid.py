@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import final
 
 from tunedeco.errors import OracleError
-from tunedeco.oracles.base import Done, Start, first_untried
+from tunedeco.oracles.base import Done, Start
+from tunedeco.oracles.untried import LOOK, first_untried
 from tunedeco.space import Space
 from tunedeco.trial import Trial
 
@@ -28,4 +29,6 @@ class Grid:
                 "use Linear or Logarithmic for it, or another oracle"
             )
             raise OracleError(msg)
-        return first_untried(space, space.size, trials, lambda index: index)
+        # where every trial was the grid's, the next one is at their number
+        ahead = range(len(trials), min(len(trials) + LOOK, space.size))
+        return first_untried(space, trials, map(space.at, ahead), None)

@@ -4,13 +4,14 @@
 walked in the order of a keyed permutation, which draws without replacement and remembers nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import final
 
-from tunedeco.oracles.base import Done, Start, first_untried
+from tunedeco.oracles.base import Done, Start
+from tunedeco.oracles.untried import LOOK, first_untried
 from tunedeco.randomness import permuted, stream
-from tunedeco.space import Space
+from tunedeco.space import Space, Values
 from tunedeco.trial import Trial
 
 
@@ -21,8 +22,12 @@ class Random:
 
     def next(self, space: Space, trials: Sequence[Trial], seed: int) -> Start | Done:
         """Return a random configuration, or `Done` when every one has been tried."""
-        size = space.size
-        if size is not None:
-            return first_untried(space, size, trials, lambda index: permuted(index, size, seed))
         draw = stream(seed, len(trials), "random")
-        return Start(space.decode(draw.random() for _ in space))
+        size = space.size
+        candidates: Iterator[Values]
+        if size is None:
+            candidates = (space.decode(draw.random() for _ in space) for _ in range(LOOK))
+        else:
+            ahead = range(len(trials), min(len(trials) + LOOK, size))
+            candidates = (space.at(permuted(index, size, seed)) for index in ahead)
+        return first_untried(space, trials, candidates, draw)
