@@ -16,12 +16,12 @@ from typing import Any
 
 from tunedeco.errors import HyperparameterError, OracleError, SearchMismatch, TooManyFailures
 from tunedeco.events import Created, Ended, Event, Proposed, Resumed, Started, Stopped
-from tunedeco.executors.base import Executor, Slice
+from tunedeco.executors.base import Executor, Interrupted, Slice
 from tunedeco.journal.journal import Journal
 from tunedeco.journal.search_state import SearchState
 from tunedeco.oracles import Done, Oracle
 from tunedeco.space import Space
-from tunedeco.trial import State
+from tunedeco.trial import State, Trial
 
 MAX_REJECTIONS = 100
 """Rejected trials in a row that stop a search: they cost no epochs, so no budget would."""
@@ -155,6 +155,7 @@ class Search:
             wanted: what to create where the journal is empty.
 
         Raises:
+            Interrupted: `Executor.interrupt` was called; all that was reported is on disk.
             TooManyFailures: one trial after another failed.
             OracleError: the oracle answered something outside the space.
         """
@@ -162,14 +163,17 @@ class Search:
         if state.created is None:
             self._record(wanted)
         interrupted = [t.number for t in state.trials if t.state is State.RUNNING]
+        reopened: list[Trial] = []
         if state.stopped == "failures":  # the user has seen to it: those trials get another chance
             failed = itertools.takewhile(lambda t: t.state is State.FAILED, reversed(state.trials))
-            interrupted += sorted(trial.number for trial in failed)
+            reopened = sorted(failed, key=lambda trial: trial.number)
+            interrupted += [trial.number for trial in reopened]
         if not interrupted and self._next() == state.stopped:
             return False
         self._record(Started(asdict(self._budgets), circumstances()))
-        for number in interrupted:
-            self._record(Resumed(number, 0))
+        for trial in reopened:
+            at = [(c.epoch, c.step) for c in trial.checkpoints] or [(0, 0)]
+            self._record(Resumed(trial.number, *at[-1]))
         while True:
             while self._running < self._executor.capacity:
                 if interrupted:
@@ -184,7 +188,11 @@ class Search:
                 self._executor.submit(Slice(state.trials[number], wanted.seed))
             if not self._running:
                 break
-            self._executor.wait(self._record)
+            try:
+                self._executor.wait(self._record)
+            except Interrupted:
+                self._record(Stopped("interrupted"))
+                raise
             self._check_failures()
         reason = self._next()
         assert isinstance(reason, str)

@@ -6,14 +6,17 @@ The only module that knows all the others; the loop itself is `tunedeco.search`.
 import contextlib
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunedeco import exporting, tracing
+from tunedeco import exporting, signals, tracing
 from tunedeco.domains import Value
 from tunedeco.errors import ConfigurationError, NoTrialError, SearchNotFound
-from tunedeco.events import Created, Ended, Event
+from tunedeco.events import Created, Ended, Event, Trained
+from tunedeco.executors import checkpoints
+from tunedeco.executors.base import Interrupted
 from tunedeco.journal.journal import load
 from tunedeco.journal.search_state import SearchState
 from tunedeco.objective import Objective
@@ -21,7 +24,7 @@ from tunedeco.oracles import Grid, Oracle, describe, resolve
 from tunedeco.report import tables
 from tunedeco.search import Budgets, Search, open_search
 from tunedeco.space import Space
-from tunedeco.trial import Trial
+from tunedeco.trial import State, Trial
 from tunedeco.decorator import Tunable, callable_alone
 
 if TYPE_CHECKING:
@@ -46,6 +49,7 @@ class Tuner:
             on a GPU that is faster with it, else your global dtype policy.
         max_parameters: models with more are rejected before they train; None means any size.
         max_consecutive_failures: failed trials in a row after which the search stops.
+        keep: of how many of the best trials the weights are kept on disk.
         overwrite: move a search that lives in the directory aside, and begin a new one.
 
     Raises:
@@ -68,6 +72,7 @@ class Tuner:
         precision: str = "auto",
         max_parameters: int | None = None,
         max_consecutive_failures: int = 5,
+        keep: int = 1,
         overwrite: bool = False,
     ) -> None:
         function = model_fn.function if isinstance(model_fn, Tunable) else model_fn
@@ -81,7 +86,9 @@ class Tuner:
         _count("max_parameters", max_parameters, optional=True)
         _count("max_consecutive_failures", max_consecutive_failures, optional=False)
         self.budgets = Budgets(epoch_budget, max_epochs, max_trials, max_consecutive_failures)
+        _count("keep", keep, optional=False)
         self.max_parameters = max_parameters
+        self.keep = keep
         if epoch_budget is None and max_trials is None and not isinstance(self.oracle, Grid):
             msg = "say when to stop: give epoch_budget=, max_trials=, or both"
             raise ConfigurationError(msg)
@@ -167,7 +174,7 @@ class Tuner:
             self.model_fn,
             self.objective,
             data,
-            self._weights,
+            self._checkpoints,
             callbacks=callbacks,
             precision=self.precision,
             max_parameters=self.max_parameters,
@@ -184,17 +191,23 @@ class Tuner:
         progress = Progress(state, self._epochs_in_all(trace.space), verbose)
 
         def observe(event: Event) -> None:
-            if isinstance(event, Ended):
-                self._forget_weights(state)
+            if isinstance(event, (Trained, Ended)):
+                checkpoints.prune(self._checkpoints, self._kept(state))
             progress.update(event)
 
-        try:
-            search = Search(journal, state, self.oracle, executor, self.budgets, observe)
-            worked = search.run(wanted)
-        finally:
-            progress.close()
-            executor.close()
-            journal.close()
+        search = Search(journal, state, self.oracle, executor, self.budgets, observe)
+        with contextlib.ExitStack() as stack:
+            stack.callback(journal.close)
+            stack.callback(executor.close)
+            stack.callback(progress.close)
+            caught = stack.enter_context(signals.caught(executor.interrupt))
+            try:
+                worked = search.run(wanted)
+            except Interrupted:
+                stack.close()
+                if verbose:
+                    print(self._how_to_continue(), file=sys.stderr)  # noqa: T201
+                caught.leave()
         if verbose and not worked:
             print(f"nothing to do: {self._why_done()}")  # noqa: T201 (the answer to a call)
 
@@ -260,7 +273,7 @@ class Tuner:
         """
         from tunedeco.executors.keras import restored_model  # noqa: PLC0415 (loads Keras)
 
-        return restored_model(self.model_fn, self.objective, self.best_trial, self._weights)
+        return restored_model(self.model_fn, self.objective, self.best_trial, self._checkpoints)
 
     def export_best(self, path: str | os.PathLike[str]) -> Path:
         """Write the best trial's hyperparameters as JSON, atomically; return the path.
@@ -284,18 +297,16 @@ class Tuner:
         return self._state
 
     @property
-    def _weights(self) -> Path:
-        return self.directory / "weights"
+    def _checkpoints(self) -> Path:
+        return self.directory / "checkpoints"
 
-    def _forget_weights(self, state: SearchState) -> None:
-        """Delete the weights of all trials but the best."""
-        from tunedeco.executors.keras import weights_path  # noqa: PLC0415 (loaded by now)
-
-        with contextlib.suppress(NoTrialError):
-            kept = weights_path(self._weights, state.best.number)
-            for path in self._weights.glob("*.h5"):
-                if path != kept:
-                    path.unlink(missing_ok=True)
+    def _kept(self, state: SearchState) -> set[Path]:
+        """Return the checkpoints that are needed: of what runs, and of the best trials."""
+        best = tables.ranked([t for t in state.trials if t.loss is not None])[: self.keep]
+        running = [t for t in state.trials if t.state is State.RUNNING]
+        needed = [(t, c) for t in running for c in t.checkpoints]
+        needed += [(t, c) for t in best for c in t.checkpoints[-1:]]
+        return {checkpoints.path(self._checkpoints, t.number, c.epoch, c.step) for t, c in needed}
 
     def _epochs_in_all(self, space: Space) -> int | None:
         """Return how many epochs the search can train at most, for its progress bar."""
@@ -304,6 +315,14 @@ class Tuner:
         if self.budgets.epoch_budget is not None:
             limits.append(self.budgets.epoch_budget)
         return min(limits, default=None)
+
+    def _how_to_continue(self) -> str:
+        """Return what to tell someone whose search was interrupted."""
+        state = self._known
+        return (
+            f"interrupted after {state.epochs} epochs of {len(state.trials)} trials; nothing is "
+            f"lost: run the same program again to go on ({self.directory})"
+        )
 
     def _why_done(self) -> str:
         """Return why there is nothing to do, and what would change that."""

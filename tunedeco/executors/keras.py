@@ -27,11 +27,13 @@ from tunedeco.errors import (
     JournalError,
     ModelFunctionError,
 )
-from tunedeco.events import Built, Ended, EpochEnded
-from tunedeco.executors import devices
-from tunedeco.executors.base import Emit, Slice
+from tunedeco.events import Built, Ended, Resumed
+from tunedeco.executors import checkpoints, devices
+from tunedeco.executors.base import Emit, Interrupted, Slice
 from tunedeco.executors.data import Callbacks, FitData, input_spec, symbolic
 from tunedeco.executors.feed import Feed
+from tunedeco.executors.training_state import put
+from tunedeco.executors.watch import Job, Pace, Snapshot, TooLarge, Watch
 from tunedeco.objective import Objective
 from tunedeco.randomness import stream, training_seed
 from tunedeco.space import Hyperparameter
@@ -46,7 +48,7 @@ class KerasExecutor:
         model_fn: builds and compiles a model, asking for hyperparameters.
         objective: what is watched.
         data: what it trains on.
-        weights: the directory for the weights of each trial's best epoch.
+        directory: where the checkpoints go.
         callbacks: a list, deep-copied for each trial, or a function of the `Trial`.
         precision: ``"auto"``, or the name of a dtype policy.
         max_parameters: larger models are turned away; None means any size.
@@ -59,7 +61,7 @@ class KerasExecutor:
         model_fn: Callable[[], object],
         objective: Objective,
         data: FitData,
-        weights: Path,
+        directory: Path,
         *,
         callbacks: Callbacks | None = None,
         precision: str = "auto",
@@ -68,12 +70,14 @@ class KerasExecutor:
         self._model_fn = model_fn
         self._objective = objective
         self._data = data
-        self._weights = weights
+        self._directory = directory
         self._callbacks = callbacks
         self.policy: str = devices.resolve_precision(precision)
         self._max_parameters = max_parameters
         self._inputs = input_spec(data)
         self._work: Slice | None = None
+        self._pace = Pace()
+        self._interrupted = False
 
     def submit(self, work: Slice) -> None:
         """Accept a slice; it is trained by the next `wait`."""
@@ -92,10 +96,14 @@ class KerasExecutor:
         with clean_session(self.policy):
             try:
                 emit(self._train(work, emit))
-            except (ConfigurationError, JournalError, CheckpointError):
+            except (ConfigurationError, JournalError, CheckpointError, Interrupted):
                 raise  # it concerns the search, and would be the same in every trial
             except Exception as error:  # noqa: BLE001 (whatever user code raises fails its trial)
                 emit(Ended(work.trial.number, State.FAILED, describe(error)))
+
+    def interrupt(self) -> None:
+        """Stop at the end of the batch that is being trained."""
+        self._interrupted = True
 
     def close(self) -> None:
         """Nothing is held between trials."""
@@ -130,19 +138,40 @@ class KerasExecutor:
         callbacks = self._callbacks_for(trial)
         arguments, feed = self._data.arguments(work.seed, number)
         watch = Watch(
-            number, trial.until, self._objective, self._first_due(), callbacks, feed,
-            lambda epoch, step: checkpoint_path(self._directory, number, epoch, step),
-            self._pace, began, emit, lambda: self._stop,
+            Job(
+                trial=trial,
+                seed=work.seed,
+                objective=self._objective,
+                first_due=self._first_due(),
+                callbacks=callbacks,
+                feed=feed,
+                directory=self._directory,
+                pace=self._pace,
+                began=began,
+                emit=emit,
+                interrupted=lambda: self._interrupted,
+            )
         )
-        watch.begin(self._latest(trial) if model.built else Snapshot())
         if trial.parameters is not None or trial.checkpoints:
+            watch.snapshot = self._latest(trial) if model.built else Snapshot()
             emit(Resumed(number, watch.snapshot.epoch, watch.snapshot.step))
         try:
-            while not watch.snapshot.meta.get("stop"):
-                self._fit(model, watch, arguments, feed, callbacks)
+            watch.train(model, arguments)
         except TooLarge as rejection:
             return Ended(number, State.REJECTED, {"message": str(rejection)})
         return Ended(number, State.DIVERGED if watch.diverged else State.COMPLETED)
+
+    def _latest(self, trial: Trial) -> Snapshot:
+        """Return the latest state of a trial that is whole; its beginning if none is."""
+        for checkpoint in reversed(trial.checkpoints):
+            path = checkpoints.path(
+                self._directory, trial.number, checkpoint.epoch, checkpoint.step
+            )
+            with contextlib.suppress(CheckpointError):
+                arrays, meta = checkpoints.read(path, checkpoint.sha256)
+                return Snapshot(checkpoint.epoch, checkpoint.step, arrays, meta)
+        return Snapshot()
+
     def _callbacks_for(self, trial: Trial) -> list[keras.callbacks.Callback]:
         if self._callbacks is None:
             return []
@@ -166,74 +195,6 @@ class KerasExecutor:
         if not self._objective.validation:
             return 1
         return frequency if isinstance(frequency, int) else min(frequency)
-
-
-class _TooLarge(Exception):  # noqa: N818 (it leaves fit; it is not an error)
-    """A model has more parameters than the search allows."""
-
-
-@final
-class _Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    """Reports a trial as it trains, keeps its best weights, ends it when it diverges."""
-
-    def __init__(
-        self,
-        objective: Objective,
-        built: Built,
-        max_parameters: int | None,
-        emit: Emit,
-        first_due: int,
-        feed: Feed | None,
-    ) -> None:
-        super().__init__()
-        self.best_weights: list[Any] | None = None
-        self.diverged = False
-        self._objective = objective
-        self._built = built
-        self._max_parameters = max_parameters
-        self._emit = emit
-        self._first_due = first_due
-        self._feed = feed
-        self._best = math.inf
-        self._announced = False
-        self._began = time.monotonic()
-
-    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
-        if self.model.built:
-            self._announce()
-
-    def _announce(self) -> None:
-        self._announced = True
-        parameters = int(self.model.count_params())
-        self._emit(replace(self._built, parameters=parameters))
-        if self._max_parameters is not None and parameters > self._max_parameters:
-            msg = f"{parameters:,} parameters; max_parameters is {self._max_parameters:,}"
-            raise _TooLarge(msg)
-
-    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
-        self._began = time.monotonic()
-        if self._feed is not None:
-            self._feed.epoch = epoch
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        scalars = _scalars(logs or {})
-        name = self._objective.find(scalars)
-        if name is None and epoch + 1 >= self._first_due:
-            raise self._objective.missing(scalars)
-        seconds = time.monotonic() - self._began
-        if not self._announced:  # only training itself could build it
-            self._announce()
-        self._emit(
-            EpochEnded(self._built.trial, epoch + 1, scalars, {"seconds": round(seconds, 6)})
-        )
-        watched = [scalars[n] for n in (name, "loss") if n in scalars]
-        if not all(map(math.isfinite, watched)):
-            self.diverged = True
-            self.model.stop_training = True
-        if name is not None and self._objective.loss(scalars[name]) < self._best:
-            self._best = self._objective.loss(scalars[name])
-            # copied: on PyTorch they share the memory of what goes on being trained
-            self.best_weights = [np.array(w) for w in self.model.get_weights()]
 
 
 @contextlib.contextmanager
@@ -265,26 +226,32 @@ def checked_model(result: object, name: str) -> keras.Model:
 
 
 def restored_model(
-    model_fn: Callable[[], object], objective: Objective, trial: Trial, weights: Path
+    model_fn: Callable[[], object], objective: Objective, trial: Trial, directory: Path
 ) -> keras.Model:
     """Return the model of a trial with the weights of its best epoch.
 
     Args:
         model_fn: the model function.
         objective: a metric that the model evaluates, whether `model_fn` compiled it or not.
-        trial: a trial that has ended with a score.
-        weights: the directory given to the executor.
+        trial: a trial with a score.
+        directory: the directory given to the executor.
 
     Raises:
         CheckpointError: the weights are not there, or do not fit the model.
     """
+    if not trial.checkpoints:
+        msg = f"trial {trial.number} has no checkpoint"
+        raise CheckpointError(msg)
+    latest = trial.checkpoints[-1]
+    file = checkpoints.path(directory, trial.number, latest.epoch, latest.step)
+    arrays, _ = checkpoints.read(file, latest.sha256)
     answer = tracing.from_values(trial.values, tracing.defaults)
     with devices.precision(trial.precision or keras.config.floatx()):
         result = tracing.run(model_fn, answer)[0]
         model = checked_model(result, tracing.name_of(model_fn))
         _build(model, trial.inputs)
         _add_objective(model, objective)
-    load_weights(model, weights_path(weights, trial.number))
+    put("best", model.weights, arrays)
     return model
 
 
@@ -292,47 +259,6 @@ def _build(model: keras.Model, inputs: object) -> None:
     """Create the weights of a model from what `input_spec` said, where it has none yet."""
     if not model.built and inputs is not None:
         model(symbolic(inputs))
-
-
-def weights_path(directory: Path, number: int) -> Path:
-    """Return the file with the weights of a trial's best epoch."""
-    return directory / f"{number:05}.weights.h5"
-
-
-def save_weights(model: keras.Model, path: Path) -> None:
-    """Write weights atomically: under a temporary name, flushed, then renamed.
-
-    Raises:
-        CheckpointError: they cannot be written; an earlier file of that name is untouched.
-    """
-    temporary = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        model.save_weights(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        msg = f"cannot write {path} ({error}); make room, or choose another directory"
-        raise CheckpointError(msg) from error
-
-
-def load_weights(model: keras.Model, path: Path) -> None:
-    """Read the weights that `save_weights` wrote into a model of the same shape.
-
-    Raises:
-        CheckpointError: they are not there, or of another model.
-    """
-    try:
-        with warnings.catch_warnings():
-            # the file has the optimizer's variables too, and the model trains from scratch
-            warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
-            model.load_weights(path)
-    except (OSError, ValueError, KeyError) as error:
-        msg = f"cannot read the weights in {path}: {error}"
-        raise CheckpointError(msg) from error
 
 
 def describe(error: BaseException) -> dict[str, str]:

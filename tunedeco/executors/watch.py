@@ -23,7 +23,8 @@ from tunedeco.executors.training_state import (
     take,
 )
 from tunedeco.objective import Objective
-from tunedeco.trial import Checkpoint, Epoch
+from tunedeco.randomness import digest
+from tunedeco.trial import Checkpoint, Epoch, Trial
 
 _SHARE = 0.02  # of the time spent training that checkpoints may take
 
@@ -68,88 +69,102 @@ class TooLarge(Exception):  # noqa: N818 (it leaves fit; it is not an error)
     """A model has more parameters than the search allows."""
 
 
+@dataclass(frozen=True)
+class Job:
+    """What a watch needs to know of the trial it watches."""
+
+    trial: Trial
+    seed: int
+    """The search's seed."""
+    objective: Objective
+    first_due: int
+    """The epoch after which the logs must contain the objective."""
+    callbacks: Sequence[keras.callbacks.Callback]
+    """The user's: what they remember is part of the state of training."""
+    feed: Feed | None
+    """The order of the data, where it is arrays."""
+    directory: Path
+    """Where the checkpoints go."""
+    pace: Pace
+    began: Callable[[keras.Model], None]
+    """Called when the model is built, and nothing is trained."""
+    emit: Emit
+    interrupted: Callable[[], bool]
+    """Whether to stop at the next safe point."""
+
+
 @final
 class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    """Watches one trial; the last of its callbacks, so that it sees what the others did.
+    """Trains one trial and watches; the last of its callbacks, so it sees what the others did.
 
-    Args:
-        number: the trial's number.
-        until: the epoch at which it is done.
-        objective: what is watched.
-        first_due: the epoch after which the logs must contain it.
-        callbacks: the user's, whose memory is part of the state.
-        feed: the arrays' order, if the data is arrays.
-        path: gives the file of the checkpoint after an epoch and a step.
-        pace: how often to write one.
-        began: called when the model is built, and nothing is trained.
-        emit: takes the events.
-        interrupted: whether to stop.
+    `snapshot` is the state of training at the latest safe point; set it before `train` to go on
+    from there.
     """
 
-    def __init__(
-        self,
-        number: int,
-        until: int,
-        objective: Objective,
-        first_due: int,
-        callbacks: Sequence[keras.callbacks.Callback],
-        feed: Feed | None,
-        path: Callable[[int, int], Path],
-        pace: Pace,
-        began: Callable[[keras.Model], None],
-        emit: Emit,
-        interrupted: Callable[[], bool],
-    ) -> None:
+    def __init__(self, job: Job) -> None:
         super().__init__()
-        self._number = number
-        self._until = until
-        self._objective = objective
-        self._first_due = first_due
-        self._callbacks = callbacks
-        self._feed = feed
-        self._path = path
-        self._pace = pace
-        self._began = began
-        self._emit = emit
-        self._interrupted = interrupted
+        self.snapshot = Snapshot()
+        self.diverged = False
+        self._job = job
         self._announced = False
         self._started = 0.0
+        self._epoch = 0
         self._best_loss = math.inf
         self._best: list[Any] = []
         self._epochs: list[Epoch] = []  # trained, and not yet in a checkpoint
-        self.snapshot = Snapshot()
-        self.diverged = False
 
-    def begin(self, snapshot: Snapshot) -> None:
-        """Go on from a state of training; call it before each `fit`."""
-        self.snapshot = snapshot
-        self._best = named("best", snapshot.arrays)
-        self._best_loss = float(snapshot.meta.get("best_loss", math.inf))
-        self.diverged = bool(snapshot.meta.get("diverged", False))
+    def train(self, model: keras.Model, arguments: Mapping[str, Any]) -> None:
+        """Train to the trial's last epoch, or to where a callback stops it.
+
+        Raises:
+            TooLarge: from `Job.began`.
+            Interrupted: `Job.interrupted` said so; all that was reported is on disk.
+            ObjectiveError: the logs do not contain the objective.
+            CheckpointError: a checkpoint cannot be written, or is of another model.
+        """
+        while not self.snapshot.meta.get("stop"):
+            start = self.snapshot
+            start.restore(model)
+            self._best = named("best", start.arrays)
+            self._best_loss = float(start.meta.get("best_loss", math.inf))
+            if self._job.feed is not None:
+                self._job.feed.first_step = start.step
+            model.fit(
+                **arguments,
+                initial_epoch=start.epoch,
+                # the rest of an epoch is a fit of its own: it has fewer batches than the others
+                epochs=start.epoch + 1 if start.step else self._job.trial.until,
+                callbacks=[*self._job.callbacks, self],
+                verbose=0,
+            )
+            if self.snapshot is start:  # Keras was told elsewhere to train no epochs
+                break
+        self.diverged = bool(self.snapshot.meta.get("diverged"))
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
         if self.model.built:
             self._announce()
-        if self.snapshot.meta:
-            # the others have just forgotten everything
+        if self.snapshot.meta:  # the other callbacks have just forgotten everything
             restore_callbacks(
-                self._callbacks, self.snapshot.meta["callbacks"], self.snapshot.arrays
+                self._job.callbacks, self.snapshot.meta["callbacks"], self.snapshot.arrays
             )
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
         self._started = time.monotonic()
         self._epoch = epoch
-        if self._feed is not None:
-            self._feed.epoch = epoch
+        # whatever draws from the global generators draws the same after a crash
+        purpose = f"epoch {epoch}"
+        keras.utils.set_random_seed(digest(self._job.seed, self._job.trial.number, purpose) % 2**32)
+        if self._job.feed is not None:
+            self._job.feed.epoch = epoch
         if self.snapshot.step and epoch == self.snapshot.epoch:
             put("metrics", self.model.metrics_variables, self.snapshot.arrays)
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
-        if not self._interrupted():
+        if not self._job.interrupted():
             return
-        if self._feed is not None:
+        if self._job.feed is not None and (step := self._job.feed.first_step + batch):
             devices.synchronize(self.model)
-            step = self._feed.first_step + batch
             self._write(self._taken(self._epoch, step, stop=False))
         elif self._epochs:
             self._write(self.snapshot)
@@ -157,35 +172,37 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         scalars = _scalars(logs or {})
-        name = self._objective.find(scalars)
-        if name is None and epoch + 1 >= self._first_due:
-            raise self._objective.missing(scalars)
+        name = self._job.objective.find(scalars)
+        if name is None and epoch + 1 >= self._job.first_due:
+            raise self._job.objective.missing(scalars)
         if not self._announced:  # only training itself could build it
             self._announce()
         seconds = round(time.monotonic() - self._started, 6)
         self._epochs.append(Epoch(epoch + 1, scalars, {"seconds": seconds}))
         watched = [scalars[n] for n in (name, "loss") if n in scalars]
-        if not all(map(math.isfinite, watched)):
-            self.diverged = True
-            self.model.stop_training = True
-        if name is not None and self._objective.loss(scalars[name]) < self._best_loss:
-            self._best_loss = self._objective.loss(scalars[name])
+        diverged = not all(map(math.isfinite, watched))
+        if name is not None and self._job.objective.loss(scalars[name]) < self._best_loss:
+            self._best_loss = self._job.objective.loss(scalars[name])
             self._best = [np.array(w) for w in self.model.get_weights()]  # torch shares memory
-        stop = self.model.stop_training or epoch + 1 >= self._until
-        self.snapshot = self._taken(epoch + 1, 0, stop=stop)
-        if stop or self._pace.due or self._interrupted():
+        if diverged:
+            self.model.stop_training = True
+        stop = self.model.stop_training or epoch + 1 >= self._job.trial.until
+        self.snapshot = self._taken(epoch + 1, 0, stop=stop, diverged=diverged)
+        if stop or self._job.pace.due or self._job.interrupted():
             self._write(self.snapshot)
-        if self._interrupted() and not stop:
+        if self._job.interrupted() and not stop:
             raise Interrupted
 
     def _announce(self) -> None:
         if not self._announced:
             self._announced = True
-            self._began(self.model)
+            self._job.began(self.model)
 
-    def _taken(self, epoch: int, step: int, *, stop: bool) -> Snapshot:
+    def _taken(
+        self, epoch: int, step: int, *, stop: bool, diverged: bool = False
+    ) -> Snapshot:
         """Return the present state of training."""
-        states, arrays = callbacks_state(self._callbacks)
+        states, arrays = callbacks_state(self._job.callbacks)
         arrays |= take("model", self.model.variables)
         arrays |= take("optimizer", self.model.optimizer.variables)
         arrays |= {f"best/{i:05}": weights for i, weights in enumerate(self._best)}
@@ -193,7 +210,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
             arrays |= take("metrics", self.model.metrics_variables)
         meta = {
             "stop": stop,
-            "diverged": self.diverged,
+            "diverged": diverged,
             "best_loss": repr(self._best_loss),
             "callbacks": states,
         }
@@ -202,18 +219,14 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
     def _write(self, snapshot: Snapshot) -> None:
         """Put a state of training on disk, and report the epochs that led to it."""
         before = time.monotonic()
-        path = self._path(snapshot.epoch, snapshot.step)
-        digest = checkpoints.write(path, snapshot.arrays, snapshot.meta)
-        self._emit(
-            Trained(
-                self._number,
-                tuple(self._epochs),
-                Checkpoint(snapshot.epoch, snapshot.step, digest),
-            )
-        )
+        number = self._job.trial.number
+        path = checkpoints.path(self._job.directory, number, snapshot.epoch, snapshot.step)
+        sha256 = checkpoints.write(path, snapshot.arrays, snapshot.meta)
+        checkpoint = Checkpoint(snapshot.epoch, snapshot.step, sha256)
+        self._job.emit(Trained(number, tuple(self._epochs), checkpoint))
         self._epochs.clear()
-        self._pace.latest = time.monotonic()
-        self._pace.cost = self._pace.latest - before
+        self._job.pace.latest = time.monotonic()
+        self._job.pace.cost = self._job.pace.latest - before
 
 
 def _scalars(logs: Mapping[str, Any]) -> dict[str, float]:

@@ -41,15 +41,15 @@ class SearchState:
 
     @property
     def best(self) -> Trial:
-        """The ended trial with the best score; the earlier one where two are equal.
+        """The trial with the best score; the earlier one where two are equal.
 
         Raises:
-            NoTrialError: none has ended with a score.
+            NoTrialError: none has a score.
         """
-        ended = (t for t in self.trials if t.loss is not None and t.state is not State.RUNNING)
-        best = min(ended, key=lambda trial: trial.loss or 0.0, default=None)
+        scored = (trial for trial in self.trials if trial.loss is not None)
+        best = min(scored, key=lambda trial: trial.loss or 0.0, default=None)
         if best is None:
-            msg = "no trial has ended with a score yet"
+            msg = "no trial has a score yet"
             raise NoTrialError(msg)
         return best
 

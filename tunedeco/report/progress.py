@@ -7,7 +7,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from tunedeco.errors import NoTrialError
-from tunedeco.events import Built, Ended, EpochEnded, Event
+from tunedeco.events import Built, Ended, Event, Resumed, Trained
 from tunedeco.journal.search_state import SearchState
 from tunedeco.trial import State
 
@@ -37,8 +37,10 @@ class Progress:
     def update(self, event: Event) -> None:
         """Show what an event changed."""
         match event:
-            case Built() if self._search is not None:
+            case Built() | Resumed() if self._search is not None:
+                self._close_trial()
                 trial = self._state.trials[event.trial]
+                self._search.n = self._state.epochs
                 self._trial = tqdm(
                     total=trial.until,
                     initial=len(trial.epochs),
@@ -46,10 +48,11 @@ class Progress:
                     unit="epoch",
                     leave=False,
                 )
-            case EpochEnded() if self._search is not None:
-                self._trial.update()
-                self._trial.set_postfix({k: f"{v:.4g}" for k, v in event.logs.items()})
-                self._search.update()
+            case Trained() if self._search is not None and event.epochs:
+                logs = event.epochs[-1].logs
+                self._trial.update(len(event.epochs))
+                self._trial.set_postfix({name: f"{value:.4g}" for name, value in logs.items()})
+                self._search.update(len(event.epochs))
                 self._show_best()
             case Ended() if self._search is not None:
                 self._close_trial()
