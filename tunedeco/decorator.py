@@ -100,7 +100,9 @@ def _build_from_mapping(function: Callable[[], R], values: Mapping[str, Any]) ->
     ]
     if left:
         known = ", ".join(h.label for h in trace.space) or "nothing"
-        msg = f"{', '.join(left)} was not asked for; with these values the function asks for: {known}"
+        msg = (
+            f"{', '.join(left)} was not asked for; with these values the function asks for: {known}"
+        )
         raise HyperparameterError(msg)
     return result
 

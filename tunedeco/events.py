@@ -174,8 +174,6 @@ _KINDS: dict[str, type[Event]] = {
 _FIELDS = {event: tuple(f.name for f in fields(event)) for event in _KINDS.values()}  # type: ignore[arg-type]
 
 
-
-
 def event_from_json(data: Mapping[str, Any]) -> Event:
     """Return the event that `Event.to_json` described.
 

@@ -47,7 +47,9 @@ class Budgets:
         return self.epoch_budget - state.epochs - promised
 
 
-def open_search(directory: Path, wanted: Created, *, overwrite: bool) -> tuple[Journal, SearchState]:
+def open_search(
+    directory: Path, wanted: Created, *, overwrite: bool
+) -> tuple[Journal, SearchState]:
     """Open the journal of a search for writing, and fold it; a new directory gives an empty one.
 
     A search there that has trained nothing yet makes way; any other must be the same one.

@@ -141,9 +141,7 @@ class Space:
 
     def encode(self, values: Values) -> tuple[float, ...]:
         """Return where a configuration lies in the unit cube; what it lacks lies at its default."""
-        return tuple(
-            h.domain.encode(values.get(h.group, {}).get(h.name, h.default)) for h in self
-        )
+        return tuple(h.domain.encode(values.get(h.group, {}).get(h.name, h.default)) for h in self)
 
     def extended(self, met: Iterable[Hyperparameter]) -> "Space":
         """Return this space with more hyperparameters at its end."""
@@ -237,7 +235,9 @@ def canonical_json(data: object) -> str:
 def _count(size: int | None) -> str:
     if size is None:
         return "infinite"
-    return f"{size:,}" if size < 10**15 else f"about {float(size):.2g}" if size < 10**300 else "huge"
+    return (
+        f"{size:,}" if size < 10**15 else f"about {float(size):.2g}" if size < 10**300 else "huge"
+    )
 
 
 def _plural(size: int | None, noun: str) -> str:

@@ -28,7 +28,9 @@ _REMEMBERED: Mapping[type[keras.callbacks.Callback], Sequence[str]] = {
 def take(prefix: str, variables: Sequence[keras.Variable]) -> Arrays:
     """Return the values of variables, named by a prefix and their place."""
     return {
-        f"{prefix}/{i:05}": np.array(keras.ops.convert_to_numpy(variable))  # torch shares its memory
+        f"{prefix}/{i:05}": np.array(
+            keras.ops.convert_to_numpy(variable)
+        )  # torch shares its memory
         for i, variable in enumerate(variables)
     }
 

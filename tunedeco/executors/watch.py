@@ -124,11 +124,16 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
         """
         while not self.snapshot.meta.get("stop"):
             start = self.snapshot
-            start.restore(model)
             self._best = named("best", start.arrays)
             self._best_loss = float(start.meta.get("best_loss", math.inf))
             if self._job.feed is not None:
                 self._job.feed.first_step = start.step
+                if start.step and len(model.metrics_variables) < len(
+                    named("metrics", start.arrays)
+                ):
+                    # TensorFlow makes the metrics' variables in the first batch, and not before
+                    model.test_on_batch(*self._job.feed[0])
+            start.restore(model)
             model.fit(
                 **arguments,
                 initial_epoch=start.epoch,
@@ -198,9 +203,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
             self._announced = True
             self._job.began(self.model)
 
-    def _taken(
-        self, epoch: int, step: int, *, stop: bool, diverged: bool = False
-    ) -> Snapshot:
+    def _taken(self, epoch: int, step: int, *, stop: bool, diverged: bool = False) -> Snapshot:
         """Return the present state of training."""
         states, arrays = callbacks_state(self._job.callbacks)
         arrays |= take("model", self.model.variables)
