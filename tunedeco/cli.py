@@ -49,7 +49,11 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=command)
         if name == "export":
             sub.add_argument(
-                "-o", "--output", metavar="FILE", type=Path, default=Path("best.json"),
+                "-o",
+                "--output",
+                metavar="FILE",
+                type=Path,
+                default=Path("best.json"),
                 help="the file to write (default: %(default)s); - for standard output",
             )
     return parser

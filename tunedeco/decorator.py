@@ -100,7 +100,9 @@ def _build_from_mapping(function: Callable[[], R], values: Mapping[str, Any]) ->
     ]
     if left:
         known = ", ".join(h.label for h in trace.space) or "nothing"
-        msg = f"{', '.join(left)} was not asked for; with these values the function asks for: {known}"
+        msg = (
+            f"{', '.join(left)} was not asked for; with these values the function asks for: {known}"
+        )
         raise HyperparameterError(msg)
     return result
 
@@ -176,7 +178,7 @@ def tunable(
         ModelFunctionError: what is decorated is not a function.
     """
     if function is None:
-        return Tunable
+        return tunable
     if isinstance(function, Tunable):
         return function
     if not callable(function):

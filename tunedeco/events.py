@@ -154,7 +154,8 @@ class Stopped(Event):
 
     kind: ClassVar[str] = "stopped"
     reason: str
-    """``epoch_budget``, ``max_trials``, ``exhausted`` (the oracle has no more) or ``failures``."""
+    """``epoch_budget``, ``max_trials``, ``exhausted`` (the oracle has no more), ``failures`` or
+    ``rejections``."""
 
 
 _KINDS: dict[str, type[Event]] = {
@@ -162,8 +163,6 @@ _KINDS: dict[str, type[Event]] = {
     for event in (Created, Started, Proposed, Resumed, Built, EpochEnded, Ended, Stopped)
 }
 _FIELDS = {event: tuple(f.name for f in fields(event)) for event in _KINDS.values()}  # type: ignore[arg-type]
-
-
 
 
 def event_from_json(data: Mapping[str, Any]) -> Event:

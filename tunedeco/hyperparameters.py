@@ -128,9 +128,7 @@ def Float(
     return cast("float", ask(name, group, default, domains.Float, low, high, log))
 
 
-def Boolean(
-    name: str, *, group: str = DEFAULT_GROUP, default: bool | Unset = UNSET
-) -> bool:
+def Boolean(name: str, *, group: str = DEFAULT_GROUP, default: bool | Unset = UNSET) -> bool:
     """False or True.
 
     Args:

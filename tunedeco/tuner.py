@@ -27,6 +27,7 @@ from tunedeco.decorator import Tunable, callable_alone
 if TYPE_CHECKING:
     import keras
 
+
 class Tuner:
     """Searches the hyperparameters of a function that builds a Keras model.
 
@@ -176,9 +177,7 @@ class Tuner:
             result, trace = tracing.run(self.model_fn, tracing.defaults)
             checked_model(result, self.name)
             del result
-        wanted = Created(
-            self.name, self.objective, trace.space, describe(self.oracle), self.seed
-        )
+        wanted = Created(self.name, self.objective, trace.space, describe(self.oracle), self.seed)
         journal, state = open_search(self.directory, wanted, overwrite=self.overwrite)
         self._state = state
         progress = Progress(state, self._epochs_in_all(trace.space), verbose)
@@ -309,7 +308,9 @@ class Tuner:
         """Return why there is nothing to do, and what would change that."""
         match self._known.stopped:
             case "epoch_budget":
-                return f"the epoch_budget of {self.budgets.epoch_budget} is spent; give a larger one"
+                return (
+                    f"the epoch_budget of {self.budgets.epoch_budget} is spent; give a larger one"
+                )
             case "max_trials":
                 return f"max_trials={self.budgets.max_trials} are done; give a larger number"
             case _:

@@ -52,7 +52,11 @@ class Journal:
             try:
                 yield event_from_json(document)
             except (
-                KeyError, TypeError, ValueError, AttributeError, OverflowError,
+                KeyError,
+                TypeError,
+                ValueError,
+                AttributeError,
+                OverflowError,
             ) as error:
                 msg = (
                     f"{self.path}: event {document.doc_id} is not one this version understands "
@@ -79,7 +83,10 @@ class Journal:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
     ) -> None:
         self.close()
 

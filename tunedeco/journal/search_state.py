@@ -36,6 +36,8 @@ class SearchState:
     """The circumstances of each run, in order."""
     epochs: int = 0
     """Epochs trained, over all trials."""
+    failures: list[Ended] = field(default_factory=list)
+    """The latest ends in a row that were all failures, or all rejections, since the last rest."""
     stopped: str | None = None
     """Why the search came to rest; None while it runs, or was interrupted."""
 
@@ -96,8 +98,10 @@ class SearchState:
                 if event.state is State.FAILED:  # what broke is no recommendation
                     trial = replace(trial, score=None, loss=None, best_epoch=None)
                 self.trials[event.trial] = trial
+                row = [e for e in (*self.failures, event) if e.state is event.state]
+                self.failures = row if event.state in (State.FAILED, State.REJECTED) else []
             case Stopped():
-                self.stopped = event.reason
+                self.stopped, self.failures = event.reason, []
 
     def _resume(self, event: Resumed) -> None:
         self._check(0 <= event.trial < len(self.trials), event, "there is no such trial")
@@ -106,7 +110,13 @@ class SearchState:
         self._check(len(kept) == event.epoch, event, "it was not trained so far")
         self.epochs -= len(trial.epochs) - len(kept)
         blank = replace(
-            trial, state=State.RUNNING, error=None, score=None, loss=None, best_epoch=None, epochs=()
+            trial,
+            state=State.RUNNING,
+            error=None,
+            score=None,
+            loss=None,
+            best_epoch=None,
+            epochs=(),
         )
         for epoch in kept:
             blank = self._scored(blank, epoch)

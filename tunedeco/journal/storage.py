@@ -118,7 +118,9 @@ class JournalStorage(Storage):
             raise JournalLocked(msg) from None
         since = datetime.now(UTC).isoformat(timespec="seconds")
         os.ftruncate(lock, 0)
-        os.pwrite(lock, f"process {os.getpid()} on {socket.gethostname()}, since {since}".encode(), 0)
+        os.pwrite(
+            lock, f"process {os.getpid()} on {socket.gethostname()}, since {since}".encode(), 0
+        )
         self._lock = lock
 
     def append(self, table: str, documents: Mapping[int, Mapping[str, Any]]) -> None:

@@ -76,7 +76,9 @@ class Progress:
         trial = self._state.trials[number]
         outcome = str(trial.state)
         if trial.state in (State.FAILED, State.REJECTED) and trial.error is not None:
-            outcome += f": {trial.error['message'].splitlines()[0] if trial.error['message'] else ''}"
+            outcome += (
+                f": {trial.error['message'].splitlines()[0] if trial.error['message'] else ''}"
+            )
         elif trial.score is not None:
             outcome += f", {trial.score:.6g} in epoch {trial.best_epoch} of {len(trial.epochs)}"
         with suppress(NoTrialError):

@@ -100,9 +100,7 @@ def status_line(state: SearchState) -> str:
     """Return one line: how many trials and epochs, and the best score."""
     created = state.created
     assert created is not None
-    counts = [
-        f"{count} {s}" for s in State if (count := sum(t.state is s for t in state.trials))
-    ]
+    counts = [f"{count} {s}" for s in State if (count := sum(t.state is s for t in state.trials))]
     budget = state.budgets.get("epoch_budget")
     epochs = f"{state.epochs} of {budget} epochs" if budget else f"{state.epochs} epochs"
     line = f"{created.name}: {len(state.trials)} trials ({', '.join(counts) or 'none'}), {epochs}"
