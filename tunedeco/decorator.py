@@ -178,7 +178,7 @@ def tunable(
         ModelFunctionError: what is decorated is not a function.
     """
     if function is None:
-        return Tunable
+        return tunable
     if isinstance(function, Tunable):
         return function
     if not callable(function):

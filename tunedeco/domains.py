@@ -399,6 +399,7 @@ class Float(Domain):
     def __post_init__(self) -> None:
         for name in ("low", "high"):
             object.__setattr__(self, name, _real(getattr(self, name), name))
+        object.__setattr__(self, "log", plain(self.log, "log"))
         if not isinstance(self.log, bool):
             msg = f"log must be True or False, not {self.log!r}"
             raise HyperparameterError(msg)

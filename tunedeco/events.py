@@ -164,7 +164,8 @@ class Stopped(Event):
 
     kind: ClassVar[str] = "stopped"
     reason: str
-    """``epoch_budget``, ``max_trials``, ``exhausted`` (the oracle has no more) or ``failures``."""
+    """``epoch_budget``, ``max_trials``, ``exhausted`` (the oracle has no more), ``failures`` or
+    ``rejections``."""
 
 
 _KINDS: dict[str, type[Event]] = {

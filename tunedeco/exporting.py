@@ -2,7 +2,7 @@
 
 Schema ``tunedeco/best/1``: one object with ``schema``, ``name`` (of the model function),
 ``objective`` (``name``, ``direction``), ``score``, ``epoch``, ``trial``, ``seed``, ``precision``,
-``hyperparameters`` (group, then name), ``versions`` (of packages) and ``runtime``.
+``hyperparameters`` (group, then name) and ``versions`` (of packages).
 """
 
 import json
@@ -82,12 +82,12 @@ def write(path: str | os.PathLike[str], data: Mapping[str, Any]) -> Path:
     Raises:
         ExportError: the file cannot be written there.
     """
+    content = json.dumps(data, indent=2, allow_nan=False) + "\n"
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("w", encoding="utf-8") as file:
-            json.dump(data, file, indent=2, allow_nan=False)
-            file.write("\n")
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(target)

@@ -19,7 +19,7 @@ from tunedeco.events import Created, Ended, Event, Proposed, Resumed, Started, S
 from tunedeco.executors.base import Executor, Interrupted, Slice
 from tunedeco.journal.journal import Journal
 from tunedeco.journal.search_state import SearchState
-from tunedeco.oracles import Done, Oracle
+from tunedeco.oracles import Done, Oracle, Start
 from tunedeco.space import Space
 from tunedeco.trial import State, Trial
 
@@ -148,7 +148,6 @@ class Search:
         self._budgets = budgets
         self._observe = observe
         self._running = 0
-        self._ended: list[Ended] = []
 
     def run(self, wanted: Created) -> bool:
         """Search until a budget ends it; return False if there was nothing to do.
@@ -164,18 +163,14 @@ class Search:
         state = self._state
         if state.created is None:
             self._record(wanted)
-        interrupted = [t.number for t in state.trials if t.state is State.RUNNING]
-        reopened: list[Trial] = []
-        if state.stopped == "failures":  # the user has seen to it: those trials get another chance
-            failed = itertools.takewhile(lambda t: t.state is State.FAILED, reversed(state.trials))
-            reopened = sorted(failed, key=lambda trial: trial.number)
-            interrupted += [trial.number for trial in reopened]
+        self._check_failures()
+        interrupted = self._interrupted()
         if not interrupted and self._next() == state.stopped:
             return False
+        for number in interrupted:  # before Started, which forgets why the search had stopped
+            if state.trials[number].state is State.FAILED:
+                self._record(Resumed(number, 0, 0))
         self._record(Started(asdict(self._budgets), circumstances()))
-        for trial in reopened:
-            at = [(c.epoch, c.step) for c in trial.checkpoints] or [(0, 0)]
-            self._record(Resumed(trial.number, *at[-1]))
         while True:
             while self._running < self._executor.capacity:
                 if interrupted:
@@ -201,6 +196,20 @@ class Search:
         self._record(Stopped(reason))
         return True
 
+    def _interrupted(self) -> list[int]:
+        """Return the trials to begin with: those without an end, and those that get a new one."""
+        state = self._state
+        numbers = [t.number for t in state.trials if t.state is State.RUNNING]
+        if state.stopped == "failures":  # the user has seen to it: those trials get another chance
+            left = self._budgets.epochs_left(state)
+            failed = itertools.takewhile(lambda t: t.state is State.FAILED, reversed(state.trials))
+            for trial in reversed(list(failed)):
+                more = trial.until - len(trial.epochs)
+                if left is None or more <= left:
+                    left = None if left is None else left - more
+                    numbers.append(trial.number)
+        return sorted(numbers)
+
     def _next(self) -> Proposed | str:
         """Return the next trial, or the reason why there is none."""
         state, budgets = self._state, self._budgets
@@ -213,13 +222,19 @@ class Search:
         decision = self._oracle.next(state.space, tuple(state.trials), state.created.seed)
         if isinstance(decision, Done):
             return "exhausted"
-        until = decision.until or budgets.max_epochs
-        if left is not None:
-            until = min(until, left)
+        oracle = type(self._oracle).__name__
+        if not isinstance(decision, Start):
+            msg = f"{oracle} must answer with Start(values) or Done(), and answered {decision!r}"
+            raise OracleError(msg)
+        until = budgets.max_epochs if decision.until is None else decision.until
+        if type(until) is not int or until < 1:
+            msg = f"{oracle} must give until= as a whole number of at least 1, and gave {until!r}"
+            raise OracleError(msg)
+        until = min(until, budgets.max_epochs, until if left is None else left)
         try:
             values = state.space.complete(decision.values)
         except (HyperparameterError, AttributeError) as error:
-            msg = f"{type(self._oracle).__name__} proposed a trial outside the space: {error}"
+            msg = f"{oracle} proposed a trial outside the space: {error}"
             raise OracleError(msg) from error
         return Proposed(len(state.trials), values, until)
 
@@ -228,26 +243,27 @@ class Search:
         self._state.apply(event)
         if isinstance(event, Ended):
             self._running -= 1
-            self._ended.append(event)
         self._observe(event)
 
     def _check_failures(self) -> None:
         """Stop a search in which nothing works any more."""
-        limits = {
+        failures = self._state.failures
+        if not failures:
+            return
+        state = failures[-1].state
+        limit, reason = {
             State.FAILED: (self._budgets.max_consecutive_failures, "failures"),
             State.REJECTED: (MAX_REJECTIONS, "rejections"),
-        }
-        for state, (limit, reason) in limits.items():
-            latest = self._ended[-limit:]
-            if len(latest) == limit and all(ended.state is state for ended in latest):
-                self._record(Stopped(reason))
-                error: Mapping[str, str] = latest[-1].error or {}
-                last = error.get("traceback") or error.get("message", "")
-                msg = (
-                    f"{limit} trials in a row were {state}, so the search stopped; run it again "
-                    f"to go on. The last one, trial {latest[-1].trial}:\n{last}"
-                )
-                raise TooManyFailures(msg)
+        }[state]
+        if len(failures) >= limit:
+            self._record(Stopped(reason))
+            error: Mapping[str, str] = failures[-1].error or {}
+            last = error.get("traceback") or error.get("message", "")
+            msg = (
+                f"{len(failures)} trials in a row were {state}, so the search stopped; run it "
+                f"again to go on. The last one, trial {failures[-1].trial}:\n{last}"
+            )
+            raise TooManyFailures(msg)
 
 
 def circumstances() -> dict[str, Any]:

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from tunedeco import text
-from tunedeco.domains import Domain, Value, domain_from_json
+from tunedeco.domains import Domain, Value, domain_from_json, plain
 from tunedeco.errors import HyperparameterClash, HyperparameterError
 
 DEFAULT_GROUP = "default"
@@ -44,8 +44,9 @@ class Hyperparameter:
             if not isinstance(label, str) or not label.strip():
                 msg = f"the {what} of a hyperparameter must be a non-empty string, not {label!r}"
                 raise HyperparameterError(msg)
+        default = plain(self.default, "the default")
         try:
-            object.__setattr__(self, "default", self.domain.canonical(self.default))
+            object.__setattr__(self, "default", self.domain.canonical(default))
         except HyperparameterError as error:
             msg = f"the default {error}"
             raise HyperparameterError(msg) from None
@@ -80,16 +81,16 @@ class Space:
     """An ordered set of hyperparameters; iterate over it, or ask it by group.
 
     Raises:
-        HyperparameterClash: the same (group, name) occurs twice.
+        HyperparameterClash: the same ``group/name`` occurs twice.
     """
 
     hyperparameters: tuple[Hyperparameter, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hyperparameters", tuple(self.hyperparameters))
-        if len(self.by_key) < len(self.hyperparameters):
-            keys = [h.key for h in self.hyperparameters]
-            twice = next(h.label for h in self.hyperparameters if keys.count(h.key) > 1)
+        labels = [h.label for h in self.hyperparameters]
+        if len(set(labels)) < len(labels):
+            twice = next(label for label in labels if labels.count(label) > 1)
             msg = f"{twice} occurs twice in one space"
             raise HyperparameterClash(msg)
 

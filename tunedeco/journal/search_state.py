@@ -36,6 +36,8 @@ class SearchState:
     """The circumstances of each run, in order."""
     epochs: int = 0
     """Epochs trained, over all trials."""
+    failures: list[Ended] = field(default_factory=list)
+    """The latest ends in a row that were all failures, or all rejections, since the last rest."""
     stopped: str | None = None
     """Why the search came to rest; None while it runs, or was interrupted."""
 
@@ -99,8 +101,10 @@ class SearchState:
                 if event.state is State.FAILED:  # what broke is no recommendation
                     trial = replace(trial, score=None, loss=None, best_epoch=None)
                 self.trials[event.trial] = trial
+                row = [e for e in (*self.failures, event) if e.state is event.state]
+                self.failures = row if event.state in (State.FAILED, State.REJECTED) else []
             case Stopped():
-                self.stopped = event.reason
+                self.stopped, self.failures = event.reason, []
 
     def _resume(self, event: Resumed) -> None:
         self._check(0 <= event.trial < len(self.trials), event, "there is no such trial")

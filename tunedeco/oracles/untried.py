@@ -35,7 +35,7 @@ def first_untried(
     for trial in trials:
         tried.setdefault(trial.asked, set()).add(trial.key)
     for values in candidates:
-        if not any(configuration_key(values) in keys for asked, keys in tried.items()):
+        if not any(_part(values, asked) in keys for asked, keys in tried.items()):
             return Start(values)
     left = _left([h.domain for h in space], 0, _clauses(space, trials), draw)
     return Done() if left is None else Start(nested(zip(space, left, strict=True)))
