@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tunedeco.decorator import tunable
     from tunedeco.hyperparameters import (
         Boolean,
         Choice,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from tunedeco.objective import Objective
     from tunedeco.space import Hyperparameter, Space
     from tunedeco.trial import Epoch, State, Trial
-    from tunedeco.decorator import tunable
     from tunedeco.tuner import Tuner
 
 __all__ = [

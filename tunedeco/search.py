@@ -8,6 +8,7 @@ import itertools
 import os
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -21,7 +22,7 @@ from tunedeco.journal.journal import Journal
 from tunedeco.journal.search_state import SearchState
 from tunedeco.oracles import Done, Oracle, Start
 from tunedeco.space import Space
-from tunedeco.trial import State, Trial
+from tunedeco.trial import State
 
 MAX_REJECTIONS = 100
 """Rejected trials in a row that stop a search: they cost no epochs, so no budget would."""
@@ -58,14 +59,13 @@ def open_search(
         SearchMismatch: another search lives in the directory; shows the differences.
         JournalError: the journal cannot be read or written, or another process holds it.
     """
-    journal = Journal(directory)
-    try:
+    with ExitStack() as stack:
+        journal = stack.enter_context(Journal(directory))
         journal.lock()
         state = journal.state()
-        if state.created is None:
-            return journal, state
-        differences = compare(state.created, wanted)
-        if not differences and not overwrite:
+        differences = compare(state.created, wanted) if state.created else []
+        if not differences and not (overwrite and state.created):
+            stack.pop_all()  # it stays open
             return journal, state
         if state.epochs and not overwrite:
             msg = "\n  ".join([f"{directory} holds another search:", *differences]) + (
@@ -73,10 +73,6 @@ def open_search(
                 "or pass overwrite=True to move it aside and begin anew"
             )
             raise SearchMismatch(msg)
-    except BaseException:
-        journal.close()
-        raise
-    journal.close()
     move_aside(directory)
     return open_search(directory, wanted, overwrite=False)
 
@@ -148,6 +144,7 @@ class Search:
         self._budgets = budgets
         self._observe = observe
         self._running = 0
+        self._seed = 0
 
     def run(self, wanted: Created) -> bool:
         """Search until a budget ends it; return False if there was nothing to do.
@@ -163,6 +160,7 @@ class Search:
         state = self._state
         if state.created is None:
             self._record(wanted)
+        self._seed = wanted.seed
         self._check_failures()
         interrupted = self._interrupted()
         if not interrupted and self._next() == state.stopped:
@@ -171,30 +169,33 @@ class Search:
             if state.trials[number].state is State.FAILED:
                 self._record(Resumed(number, 0, 0))
         self._record(Started(asdict(self._budgets), circumstances()))
-        while True:
-            while self._running < self._executor.capacity:
-                if interrupted:
-                    number = interrupted.pop(0)
-                else:
-                    decision = self._next()
-                    if isinstance(decision, str):
-                        break
-                    number = decision.trial
-                    self._record(decision)
-                self._running += 1
-                self._executor.submit(Slice(state.trials[number], wanted.seed))
-            if not self._running:
-                break
+        self._submit(interrupted)
+        while self._running:
             try:
                 self._executor.wait(self._record)
             except Interrupted:
                 self._record(Stopped("interrupted"))
                 raise
             self._check_failures()
+            self._submit(interrupted)
         reason = self._next()
         assert isinstance(reason, str)
         self._record(Stopped(reason))
         return True
+
+    def _submit(self, interrupted: list[int]) -> None:
+        """Keep the executor busy: with interrupted trials first, then with new ones."""
+        while self._running < self._executor.capacity:
+            if interrupted:
+                number = interrupted.pop(0)
+            else:
+                decision = self._next()
+                if isinstance(decision, str):
+                    return
+                self._record(decision)
+                number = decision.trial
+            self._running += 1
+            self._executor.submit(Slice(self._state.trials[number], self._seed))
 
     def _interrupted(self) -> list[int]:
         """Return the trials to begin with: those without an end, and those that get a new one."""

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks a search to stop at the next safe point, the second stops it."""
+"""Ctrl-C and SIGTERM: the first asks a search to stop at a safe point, the second stops it."""
 
 import signal
 import threading
@@ -54,6 +54,6 @@ def caught(interrupt: Callable[[], None]) -> Iterator[Caught]:
 
 def interactive() -> bool:
     """Return whether a person's session outlives the search: a notebook, or a Python prompt."""
-    import __main__  # noqa: PLC0415 (what runs now, and not what ran when this was loaded)
+    import __main__
 
     return not hasattr(__main__, "__file__")

@@ -125,7 +125,7 @@ class Space:
         return nested((h, h.default) for h in self)
 
     def at(self, index: int) -> dict[str, dict[str, Value]]:
-        """Return the configuration at an index from 0 to ``size - 1``; the last one met turns fastest."""
+        """Return the configuration at an index below ``size``; the last name turns fastest."""
         digits = []
         for hyperparameter in reversed(self.hyperparameters):
             size = hyperparameter.domain.size

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunedeco import exporting, signals, tracing
+from tunedeco.decorator import Tunable, callable_alone
 from tunedeco.domains import Value
-from tunedeco.errors import ConfigurationError, NoTrialError, SearchNotFound
+from tunedeco.errors import ConfigurationError, SearchNotFound
 from tunedeco.events import Created, Ended, Event, Trained
 from tunedeco.executors import checkpoints
 from tunedeco.executors.base import Interrupted
@@ -25,7 +26,6 @@ from tunedeco.report import tables
 from tunedeco.search import Budgets, Search, open_search
 from tunedeco.space import Space
 from tunedeco.trial import State, Trial
-from tunedeco.decorator import Tunable, callable_alone
 
 if TYPE_CHECKING:
     import keras
@@ -151,13 +151,13 @@ class Tuner:
             TooManyFailures: one trial after another failed.
         """
         # Keras is loaded here and not before: every other thing a tuner does goes without
-        from tunedeco.executors.data import prepare  # noqa: PLC0415
-        from tunedeco.executors.keras import (  # noqa: PLC0415
+        from tunedeco.executors.data import prepare
+        from tunedeco.executors.keras import (
             KerasExecutor,
             checked_model,
             clean_session,
         )
-        from tunedeco.report.progress import Progress  # noqa: PLC0415
+        from tunedeco.report.progress import Progress
 
         options = {
             "validation_split": validation_split,
@@ -248,7 +248,7 @@ class Tuner:
         """
         rows = tables.rows(self._known)
         try:
-            import pandas as pd  # noqa: PLC0415 (optional, and slow to load)
+            import pandas as pd
         except ImportError:
             return rows
         return pd.DataFrame(rows)
@@ -270,7 +270,7 @@ class Tuner:
             NoTrialError: there is no trial with a score yet.
             CheckpointError: its weights are no longer in the directory.
         """
-        from tunedeco.executors.keras import restored_model  # noqa: PLC0415 (loads Keras)
+        from tunedeco.executors.keras import restored_model
 
         return restored_model(self.model_fn, self.objective, self.best_trial, self._checkpoints)
 

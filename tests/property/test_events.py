@@ -3,14 +3,12 @@
 import json
 import math
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import hyperparameters, seeds, spaces
+from strategies import hyperparameters, seeds, small_domains, spaces
 
 from tunedeco.errors import NoTrialError
 from tunedeco.events import (
@@ -33,10 +31,10 @@ from tunedeco.trial import State
 
 texts = st.text(max_size=8)
 json_trees = st.recursive(
-    st.none() | st.booleans() | st.integers() | texts | st.floats(allow_nan=False, width=32),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
-    max_leaves=6,
-).filter(lambda tree: json.loads(json.dumps(tree)) == tree)
+    st.none() | st.integers() | texts,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(texts, inner, max_size=2),
+    max_leaves=3,
+)
 runtimes = st.dictionaries(texts, st.integers() | texts, max_size=2)
 scores = st.floats(-5, 5) | st.sampled_from([math.nan, math.inf, -math.inf, 0.0, -0.0, 1e308])
 logs = st.fixed_dictionaries({"val_loss": scores}, optional={"loss": scores, "naïve\n名": scores})
@@ -66,12 +64,12 @@ class Expected:
 
 
 @st.composite
-def schedules(draw: st.DrawFn, most: int = 40) -> tuple[list[Event], Expected]:
+def schedules(draw: st.DrawFn, most: int = 25) -> tuple[list[Event], Expected]:
     """Draw a search: any events in any order in which they can happen."""
     created = Created(
         draw(texts),
         Objective("val_loss", "min"),
-        draw(spaces(largest=3)),
+        draw(spaces(small_domains, largest=2)),
         draw(st.dictionaries(texts, st.integers() | texts, max_size=2)),
         draw(seeds),
         draw(runtimes),
@@ -105,7 +103,7 @@ def _steps(expected: Expected) -> st.SearchStrategy[Event]:
         )
     if running:
         trial = st.sampled_from(running)
-        met = st.lists(hyperparameters(), max_size=2, unique_by=lambda h: h.label).map(
+        met = st.lists(hyperparameters(small_domains), max_size=1, unique_by=lambda h: h.label).map(
             lambda found: tuple(h for h in found if h.label not in {k.label for k in space})
         )
         choices += [
@@ -175,7 +173,7 @@ def test_the_fold_is_what_was_put_in(schedule: tuple[list[Event], Expected]) -> 
 
 
 @settings(max_examples=25)
-@given(schedules(), st.integers(0, 40))
+@given(schedules(), st.integers(0, 25))
 def test_a_journal_opened_again_tells_the_same(
     schedule: tuple[list[Event], Expected], pause: int
 ) -> None:
@@ -188,13 +186,7 @@ def test_a_journal_opened_again_tells_the_same(
                 for event in part:
                     journal.append(event)
                     kept.apply(event)
-                assert repr(list(journal.events())) == repr(events[: len(_seen(journal))])
+        with Journal(Path(directory)) as journal:
+            assert repr(list(journal.events())) == repr(events)
         assert repr(load(Path(directory))) == repr(kept)
 
-
-def _seen(journal: Journal) -> list[Event]:
-    return list(_events(journal))
-
-
-def _events(journal: Journal) -> Iterator[Any]:
-    yield from journal.events()

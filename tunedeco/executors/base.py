@@ -54,7 +54,7 @@ class Executor(Protocol):
         ...
 
     def interrupt(self) -> None:
-        """Stop at the next safe point; `wait` then raises `Interrupted`. Safe in a signal handler."""
+        """Stop at the next safe point, where `wait` raises `Interrupted`; for signal handlers."""
         ...
 
     def close(self) -> None:

@@ -26,7 +26,7 @@ class FitData:
     x: Any
     """A tree of NumPy arrays; or any other data that `fit` takes, as it was given."""
     arrays: tuple[Any, ...] | None
-    """``(x,)``, ``(x, y)`` or ``(x, y, sample_weight)`` as trees of NumPy arrays, if it is arrays."""
+    """``(x,)``, ``(x, y)`` or ``(x, y, sample_weight)``, if the data is arrays."""
     validation_data: Any
     options: Mapping[str, Any]
     """``batch_size``, ``class_weight`` and the rest."""

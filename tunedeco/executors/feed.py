@@ -58,9 +58,7 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
         self._epoch = epoch
         order = np.arange(self._samples)
         # RandomState: the one generator whose numbers NumPy promises never to change
-        draw = np.random.RandomState(  # noqa: NPY002
-            digest(self._seed, self._trial, f"order {epoch}") % 2**32
-        )
+        draw = np.random.RandomState(digest(self._seed, self._trial, f"order {epoch}") % 2**32)
         if self._shuffle == "batch":
             for start in range(0, self._samples, self._batch_size):
                 draw.shuffle(order[start : start + self._batch_size])

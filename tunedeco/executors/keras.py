@@ -7,18 +7,13 @@ clean Keras state and from seeds of its own, so that a trial does not depend on 
 
 import contextlib
 import copy
-import math
-import os
-import time
 import traceback
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
 
 import keras
-import numpy as np
 
 from tunedeco import tracing
 from tunedeco.errors import (
@@ -31,7 +26,6 @@ from tunedeco.events import Built, Ended, Resumed
 from tunedeco.executors import checkpoints, devices
 from tunedeco.executors.base import Emit, Interrupted, Slice
 from tunedeco.executors.data import Callbacks, FitData, input_spec, symbolic
-from tunedeco.executors.feed import Feed
 from tunedeco.executors.training_state import put
 from tunedeco.executors.watch import Job, Pace, Snapshot, TooLarge, Watch
 from tunedeco.objective import Objective

@@ -75,36 +75,44 @@ class SearchState:
             case Resumed():
                 self._resume(event)
             case Built():
-                trial = self._running(event)
-                self.space = self.space.extended(
-                    h for h in event.met if h.key not in self.space.by_key
-                )
-                self.trials[event.trial] = replace(
-                    trial,
-                    values=event.values,
-                    parameters=event.parameters,
-                    precision=event.precision,
-                    inputs=event.inputs,
-                )
+                self._build(event)
             case Trained():
-                trial = self._running(event)
-                for epoch in event.epochs:
-                    following = epoch.epoch == len(trial.epochs) + 1
-                    self._check(following, event, "epochs come in order")
-                    trial = self._scored(trial, epoch)
-                latest = (*trial.checkpoints, event.checkpoint)[-2:]
-                self.trials[event.trial] = replace(trial, checkpoints=latest)
-                self.epochs += len(event.epochs)
+                self._train(event)
             case Ended():
-                trial = self._running(event)
-                trial = replace(trial, state=event.state, error=event.error)
-                if event.state is State.FAILED:  # what broke is no recommendation
-                    trial = replace(trial, score=None, loss=None, best_epoch=None)
-                self.trials[event.trial] = trial
-                row = [e for e in (*self.failures, event) if e.state is event.state]
-                self.failures = row if event.state in (State.FAILED, State.REJECTED) else []
+                self._end(event)
             case Stopped():
-                self.stopped, self.failures = event.reason, []
+                self.stopped = event.reason
+                if event.reason != "interrupted":
+                    self.failures = []
+
+    def _build(self, event: Built) -> None:
+        trial = self._running(event)
+        met = [h for h in event.met if h.key not in self.space.by_key]
+        self.space = self.space.extended(met) if met else self.space
+        self.trials[event.trial] = replace(
+            trial,
+            values=event.values,
+            parameters=event.parameters,
+            precision=event.precision,
+            inputs=event.inputs,
+        )
+
+    def _train(self, event: Trained) -> None:
+        trial = self._running(event)
+        for epoch in event.epochs:
+            self._check(epoch.epoch == len(trial.epochs) + 1, event, "epochs come in order")
+            trial = self._scored(trial, epoch)
+        latest = (*trial.checkpoints, event.checkpoint)[-2:]
+        self.trials[event.trial] = replace(trial, checkpoints=latest)
+        self.epochs += len(event.epochs)
+
+    def _end(self, event: Ended) -> None:
+        trial = replace(self._running(event), state=event.state, error=event.error)
+        if event.state is State.FAILED:  # what broke is no recommendation
+            trial = replace(trial, score=None, loss=None, best_epoch=None)
+        self.trials[event.trial] = trial
+        row = [e for e in (*self.failures, event) if e.state is event.state]
+        self.failures = row if event.state in (State.FAILED, State.REJECTED) else []
 
     def _resume(self, event: Resumed) -> None:
         self._check(0 <= event.trial < len(self.trials), event, "there is no such trial")

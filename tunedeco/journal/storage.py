@@ -267,7 +267,8 @@ class JournalStorage(Storage):
                 self._damaged(0, 0, "it is not the header of a journal")
 
     def _damaged(self, seq: int, position: int, problem: str) -> NoReturn:
-        msg = f"{self._path} is damaged in line {seq + 1}, at byte {self._offset + position}: {problem}"
+        place = f"line {seq + 1}, at byte {self._offset + position}"
+        msg = f"{self._path} is damaged in {place}: {problem}"
         raise JournalDamaged(msg)
 
 

@@ -95,7 +95,7 @@ def _rank(trial: Trial) -> float:
 
 
 def _mutated(domain: Domain, position: float, draw: Stream) -> float:
-    """Return another position in the unit interval, a neighbouring one where order has a meaning."""
+    """Return another position in the unit interval; a near one where order has a meaning."""
     size = domain.size
     if not domain.ordered:
         assert size is not None
