@@ -5,6 +5,7 @@ import math
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,19 +16,19 @@ from tunedeco.events import (
     Built,
     Created,
     Ended,
-    EpochEnded,
     Event,
     Proposed,
     Resumed,
     Started,
     Stopped,
+    Trained,
     event_from_json,
 )
 from tunedeco.journal.journal import Journal, load
 from tunedeco.journal.search_state import SearchState
 from tunedeco.objective import Objective
 from tunedeco.space import Space
-from tunedeco.trial import State
+from tunedeco.trial import Checkpoint, Epoch, State
 
 texts = st.text(max_size=8)
 json_trees = st.recursive(
@@ -52,11 +53,11 @@ class Expected:
 
     @property
     def best(self) -> tuple[float, int, int] | None:
-        """The least finite val_loss of a trial that ended well, its trial and its epoch."""
+        """The least finite val_loss of a trial that did not fail, its trial and its epoch."""
         found = [
             (logs["val_loss"], number, epoch)
             for number, (state, kept) in enumerate(zip(self.states, self.epochs, strict=True))
-            if state not in (State.RUNNING, State.FAILED)
+            if state is not State.FAILED
             for epoch, logs in enumerate(kept, 1)
             if math.isfinite(logs["val_loss"])
         ]
@@ -97,7 +98,7 @@ def _steps(expected: Expected) -> st.SearchStrategy[Event]:
         choices.append(
             any_trial.flatmap(
                 lambda i: st.builds(
-                    Resumed, st.just(i), st.integers(0, len(expected.epochs[i]))
+                    Resumed, st.just(i), st.integers(0, len(expected.epochs[i])), st.integers(0, 2)
                 )
             )
         )
@@ -109,16 +110,21 @@ def _steps(expected: Expected) -> st.SearchStrategy[Event]:
         choices += [
             st.builds(Built, trial, values, met, st.integers(0), texts, json_trees),
             st.builds(Ended, trial, ends, errors),
-            *[
-                trial.flatmap(
-                    lambda i: st.builds(
-                        EpochEnded, st.just(i), st.just(len(expected.epochs[i]) + 1), logs, runtimes
-                    )
-                )
-            ]
-            * 3,
+            *[trial.flatmap(lambda i: _trained(i, len(expected.epochs[i])))] * 3,
         ]
     return st.one_of(choices)
+
+
+def _trained(trial: int, before: int) -> st.SearchStrategy[Trained]:
+    """Return the next epochs of a trial: none, one or several."""
+
+    def made(records: list[tuple[dict[str, float], dict[str, Any]]], step: int) -> Trained:
+        epochs = tuple(Epoch(i, *record) for i, record in enumerate(records, before + 1))
+        return Trained(trial, epochs, Checkpoint(before + len(epochs), step, f"{before:064}"))
+
+    return st.builds(
+        made, st.lists(st.tuples(logs, runtimes), max_size=2), st.sampled_from([0, 7])
+    )
 
 
 def _expect(expected: Expected, event: Event) -> None:
@@ -131,8 +137,8 @@ def _expect(expected: Expected, event: Event) -> None:
             expected.states[trial] = State.RUNNING
         case Built():
             expected.space = expected.space.extended(event.met)
-        case EpochEnded():
-            expected.epochs[event.trial].append(dict(event.logs))
+        case Trained():
+            expected.epochs[event.trial] += [dict(epoch.logs) for epoch in event.epochs]
         case Ended():
             expected.states[event.trial] = event.state
 

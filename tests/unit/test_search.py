@@ -1,7 +1,6 @@
 """The loop: budgets, resuming, refusals and failures, on a real journal."""
 
 import itertools
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +10,9 @@ from typing import Any
 import pytest
 from fakes import Curve, Run, model_fn, plain_fn, records, run_search
 
-from tunedeco import Choice, Linear, Range
+from tunedeco import Choice, Float, Linear, Range
 from tunedeco.errors import JournalError, JournalLocked, OracleError, SearchMismatch, TooManyFailures
+from tunedeco.executors.base import Interrupted
 from tunedeco.journal.journal import FILE_NAME, Journal, load
 from tunedeco.oracles import Done, Evolution, Grid, Oracle, Random, Start
 from tunedeco.trial import State
@@ -48,7 +48,7 @@ def test_max_trials_is_reached_exactly(tmp_path: Path) -> None:
     """As many trials are run as `max_trials` says, and more when it says more."""
     assert len(run_search(tmp_path, max_trials=3).state.trials) == 3
     more = run_search(tmp_path, max_trials=5)
-    assert more.executor.trained == [3, 4]
+    assert more.executor.submitted == [3, 4]
     assert more.state.stopped == "max_trials"
 
 
@@ -57,7 +57,7 @@ def test_a_larger_budget_continues_to_the_same_search(tmp_path: Path) -> None:
     run_search(tmp_path / "two", plain_fn, epoch_budget=6)
     two = run_search(tmp_path / "two", plain_fn, epoch_budget=15)
     one = run_search(tmp_path / "one", plain_fn, epoch_budget=15)
-    assert two.executor.trained == [2, 3, 4]
+    assert two.executor.submitted == [2, 3, 4]
     assert records(two.state) == records(one.state)
 
 
@@ -93,44 +93,71 @@ def test_nothing_to_do_writes_nothing(tmp_path: Path) -> None:
         before = (directory / FILE_NAME).read_bytes()
         again = run_search(directory, oracle=oracle, **options)
         assert again.worked is False
-        assert again.executor.trained == []
+        assert again.executor.submitted == []
         assert (directory / FILE_NAME).read_bytes() == before
 
 
 def assert_resumes(directory: Path, search: Search, reference: Run, *, begin: int = 0) -> None:
-    """Check that a search cut after any event ends as the reference did."""
+    """Check that a search cut after any event, or within one, ends as the reference did.
+
+    Args:
+        directory: where the reference ran.
+        search: runs it again.
+        reference: how it went.
+        begin: the size of the journal before the reference.
+    """
     journal = (directory / FILE_NAME).read_bytes()
-    ends = [0, *reference.sizes] if begin == 0 else [begin, *reference.sizes]
-    for number, size in enumerate(ends):
-        # whole lines, and the same with half of the next one behind
-        torn = (ends[number + 1] - size) // 2 if number + 1 < len(ends) else 0
-        for cut in {size, size + torn}:
-            copy = directory.with_name(f"{directory.name}-{cut}")
-            copy.mkdir()
-            (copy / FILE_NAME).write_bytes(journal[:cut])
-            ended = {t.number for t in load(copy).trials if t.state is not State.RUNNING} if (
-                size and begin == 0
-            ) else set()
-            run = search(copy)
-            assert records(run.state) == records(reference.state)
-            assert str(run.error) == str(reference.error)
-            if run.state.stopped != "failures":
-                assert not ended & set(run.executor.trained)
+    sizes = [begin, *reference.sizes]
+    middles = [(size + after) // 2 for size, after in itertools.pairwise(sizes)]
+    for cut in sorted({*sizes, *middles}):
+        copy = directory.with_name(f"{directory.name}-{cut}")
+        copy.mkdir()
+        (copy / FILE_NAME).write_bytes(journal[:cut])
+        known = Journal(copy).state()
+        run = search(copy)
+        assert records(run.state) == records(reference.state)
+        assert str(run.error) == str(reference.error)
+        if not begin:  # else those that had failed begin anew
+            done = {(t.number, e.epoch) for t in known.trials for e in t.epochs}
+            assert not done & set(run.executor.trained)
+            assert not {t.number for t in known.trials if t.state is not State.RUNNING} & set(
+                run.executor.submitted
+            )
 
 
 @pytest.mark.parametrize("oracle", ORACLES)
 def test_cut_after_any_event_a_search_ends_the_same(tmp_path: Path, oracle: Oracle) -> None:
     """Run again from any prefix of the journal, torn or not, all trials, values and logs are equal.
 
-    No trial that had ended is trained again.
+    No trial that had ended is begun again, and no epoch that was on disk is trained again.
     """
 
     def search(directory: Path) -> Run:
-        return run_search(directory, oracle=oracle, seed=5, epoch_budget=24, max_parameters=24)
+        return run_search(directory, oracle=oracle, seed=2, epoch_budget=20, max_parameters=24)
 
     reference = search(tmp_path / "whole")
     assert len({trial.state for trial in reference.state.trials}) >= 3
     assert_resumes(tmp_path / "whole", search, reference)
+
+
+@pytest.mark.parametrize("every", [1, 2, 3])
+@pytest.mark.parametrize("capacity", [1, 2])
+def test_interrupted_anywhere_a_search_goes_on(
+    tmp_path: Path, every: int, capacity: int
+) -> None:
+    """Interrupted after any event, a search says so in its journal, and ends as it would have."""
+    options: dict[str, Any] = {"epoch_budget": 12, "every": every, "capacity": capacity}
+    oracle = Random()  # with several at once, what the others have reached is circumstance
+    reference = run_search(tmp_path / "whole", oracle=oracle, **options)
+    for number in range(1, len(reference.sizes)):
+        directory = tmp_path / str(number)
+        run = run_search(directory, oracle=oracle, interrupt_at=number, **options)
+        if isinstance(run.error, Interrupted):
+            assert run.state.stopped == "interrupted"
+        again = run_search(directory, oracle=oracle, **options)
+        assert records(again.state)["epochs"] == 12
+        if capacity == 1:
+            assert records(again.state) == records(reference.state)
 
 
 def failing_fn() -> Curve:
@@ -166,7 +193,7 @@ def test_failed_trials_get_another_chance(tmp_path: Path) -> None:
     assert stopped.state.stopped == "failures"
     assert [len(trial.epochs) for trial in stopped.state.trials] == [0, 1, 2, 3, 4]
     mended = run_search(tmp_path, mended_fn, oracle=Grid(), max_epochs=9, epoch_budget=90)
-    assert mended.executor.trained == list(range(9))
+    assert mended.executor.submitted == list(range(9))
     assert {trial.state for trial in mended.state.trials} == {State.COMPLETED}
     assert mended.state.stopped == "exhausted"
     assert all(trial.error is None for trial in mended.state.trials)
@@ -177,7 +204,7 @@ def test_five_failures_again_stop_again(tmp_path: Path) -> None:
     first = run_search(tmp_path, failing_fn, max_epochs=9, epoch_budget=90)
     again = run_search(tmp_path, failing_fn, max_epochs=9, epoch_budget=90)
     assert isinstance(again.error, TooManyFailures)
-    assert again.executor.trained == first.executor.trained == [0, 1, 2, 3, 4]
+    assert again.executor.submitted == first.executor.submitted == [0, 1, 2, 3, 4]
     assert records(again.state) == records(first.state)
 
 
@@ -194,20 +221,20 @@ def test_other_failures_before_are_left_alone(tmp_path: Path) -> None:
 
     run_search(tmp_path, mixed, oracle=Grid(), max_consecutive_failures=2)
     run = run_search(tmp_path, mended, oracle=Grid(), max_consecutive_failures=2)
-    assert run.executor.trained == [2, 3, 4, 5, 6, 7, 8]
+    assert run.executor.submitted == [2, 3, 4, 5, 6, 7, 8]
     assert run.state.trials[0].state is State.FAILED
 
 
 def test_cut_anywhere_another_chance_is_the_same(tmp_path: Path) -> None:
     """A run that gives failed trials another chance can be cut after any event, as any other."""
-    stopped = run_search(tmp_path / "whole", failing_fn, max_epochs=9, epoch_budget=60)
+    stopped = run_search(tmp_path / "whole", failing_fn, max_epochs=9, epoch_budget=30)
     assert stopped.state.stopped == "failures"
 
     def search(directory: Path) -> Run:
-        return run_search(directory, mended_fn, max_epochs=9, epoch_budget=60)
+        return run_search(directory, mended_fn, max_epochs=9, epoch_budget=30)
 
     reference = search(tmp_path / "whole")
-    assert reference.state.epochs == 60
+    assert reference.state.epochs == 30
     assert_resumes(tmp_path / "whole", search, reference, begin=stopped.sizes[-1])
 
 
@@ -286,7 +313,6 @@ def test_an_oracle_that_answers_nonsense_is_named(tmp_path: Path, answer: Any, s
 
 def test_a_grid_over_a_continuous_space_is_refused(tmp_path: Path) -> None:
     """A grid says which hyperparameter it cannot list, and what to take instead."""
-    from tunedeco import Float  # noqa: F401
 
     def continuous_fn() -> Curve:
         return Curve(Float("start", 1, 2, group="a"), Float("rate", 0, 1, group="b"))
@@ -338,7 +364,7 @@ def test_another_search_is_refused_line_by_line(tmp_path: Path) -> None:
         "or pass overwrite=True to move it aside and begin anew",
     ]
     assert (tmp_path / FILE_NAME).read_bytes() == before
-    assert run_search(tmp_path, oracle=Evolution(), max_trials=2).executor.trained == [1]
+    assert run_search(tmp_path, oracle=Evolution(), max_trials=2).executor.submitted == [1]
 
 
 def test_another_order_is_another_search(tmp_path: Path) -> None:
@@ -369,7 +395,7 @@ def test_overwrite_moves_the_old_search_aside(tmp_path: Path) -> None:
     journals = []
     for seed in (1, 2, 3):
         run = run_search(directory, plain_fn, seed=seed, max_trials=2, overwrite=True)
-        assert run.executor.trained == [0, 1]
+        assert run.executor.submitted == [0, 1]
         journals.append((directory / FILE_NAME).read_bytes())
     assert (tmp_path / "search.1" / FILE_NAME).read_bytes() == journals[0]
     assert (tmp_path / "search.2" / FILE_NAME).read_bytes() == journals[1]
@@ -382,7 +408,7 @@ def test_a_search_that_trained_nothing_makes_way(tmp_path: Path) -> None:
     directory = tmp_path / "search"
     run_search(directory, plain_fn, oracle=Says(None), max_trials=1)
     run = run_search(directory, plain_fn, oracle=Random(), max_trials=1)
-    assert run.executor.trained == [0]
+    assert run.executor.submitted == [0]
 
 
 def test_a_search_under_way_is_locked(tmp_path: Path) -> None:
@@ -396,12 +422,10 @@ def test_a_search_under_way_is_locked(tmp_path: Path) -> None:
 
 def test_an_event_is_on_disk_before_it_is_told(tmp_path: Path) -> None:
     """Whoever observes an event finds it in the file, read as another process would."""
-    seen: list[tuple[int, int]] = []
     run = run_search(tmp_path / "search", plain_fn, max_trials=2)
     lines = (tmp_path / "search" / FILE_NAME).read_bytes().splitlines(keepends=True)
     sizes = list(itertools.accumulate(map(len, lines)))
     assert run.sizes == sizes[1:]  # the first line is the header
-    assert seen == []
 
 
 def test_circumstances_are_kept_apart(tmp_path: Path) -> None:
@@ -416,11 +440,16 @@ def test_circumstances_are_kept_apart(tmp_path: Path) -> None:
     "event",
     [
         {"event": "proposed", "trial": 7, "values": {}, "until": 3},
-        {"event": "epoch", "trial": 0, "epoch": 9, "logs": {}, "runtime": {}},
+        {
+            "event": "trained",
+            "trial": 0,
+            "epochs": [{"epoch": 9, "logs": {}, "runtime": {}}],
+            "checkpoint": {"epoch": 9, "step": 0, "sha256": ""},
+        },
         {"event": "ended", "trial": 0, "state": "completed", "error": None},
         {"event": "ended", "trial": 5, "state": "completed", "error": None},
-        {"event": "resumed", "trial": 0, "epoch": 9},
-        {"event": "resumed", "trial": -1, "epoch": 0},
+        {"event": "resumed", "trial": 0, "epoch": 9, "step": 0},
+        {"event": "resumed", "trial": -1, "epoch": 0, "step": 0},
     ],
 )
 def test_a_journal_that_contradicts_itself_is_refused(tmp_path: Path, event: Any) -> None:
@@ -450,6 +479,3 @@ def test_an_event_of_another_version_is_refused(tmp_path: Path, event: Any) -> N
         number = journal._db.insert(event)
     with pytest.raises(JournalError, match=f"event {number} is not one this version understands"):
         load(tmp_path)
-    assert json.dumps(event) in (tmp_path / FILE_NAME).read_text("utf-8").replace(
-        '":', '": '
-    ).replace(',"', ', "')

@@ -87,7 +87,8 @@ class SearchState:
 
     def _build(self, event: Built) -> None:
         trial = self._running(event)
-        met = [h for h in event.met if h.key not in self.space.by_key]
+        labels = {h.label for h in self.space} if event.met else set()
+        met = [h for h in event.met if h.label not in labels]
         self.space = self.space.extended(met) if met else self.space
         self.trials[event.trial] = replace(
             trial,
