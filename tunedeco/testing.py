@@ -1,0 +1,382 @@
+"""What a plug-in must satisfy: subclass a contract in your tests, and pytest runs it.
+
+::
+
+    from tunedeco.testing import OracleContract
+
+    class TestMyOracle(OracleContract):
+        def oracle(self):
+            return MyOracle()
+
+`OracleContract` is for oracles, `ExecutorContract` for executors. Nothing here needs pytest itself;
+``pytest.register_assert_rewrite("tunedeco.testing")`` in a ``conftest.py`` makes failures tell more.
+"""
+
+import importlib.util
+import inspect
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from tunedeco import domains
+from tunedeco.errors import HyperparameterError, OracleError
+from tunedeco.events import Built, Created, Ended, Proposed, Resumed, Trained, event_from_json
+from tunedeco.executors.base import Executor, Interrupted, Report, Slice
+from tunedeco.hyperparameters import Boolean, Range
+from tunedeco.journal.search_state import SearchState
+from tunedeco.objective import Objective
+from tunedeco.oracles import Done, Oracle, Start, describe
+from tunedeco.space import Hyperparameter, Space
+from tunedeco.tracing import defaults, run
+from tunedeco.trial import State, Trial
+
+__all__ = ["ExecutorContract", "OracleContract", "ToyError", "toy"]
+
+_Outcome = Callable[[int], tuple[State, float | None]]
+
+
+def _space(**named: domains.Domain) -> Space:
+    return Space(tuple(Hyperparameter("group", n, d, d.first) for n, d in named.items()))
+
+
+_SPACES = {
+    "finite": _space(
+        kind=domains.Choice(("relu", "gelu", None)), units=domains.Range(1, 4), on=domains.Boolean()
+    ),
+    "ordered": _space(
+        rate=domains.Logarithmic(1e-5, 1.0, 30), units=domains.Range(8, 512, 8),
+        share=domains.Linear(0.0, 0.5, 11), name=domains.Fixed("x"),
+    ),
+    "continuous": _space(
+        rate=domains.Float(1e-5, 1.0, log=True), share=domains.Float(0.0, 0.5),
+        on=domains.Boolean(),
+    ),
+    "of one configuration": _space(units=domains.Range(3, 3), name=domains.Fixed(None)),
+    "empty": Space(),
+}  # fmt: skip
+
+_OUTCOMES: dict[str, _Outcome] = {
+    "completed": lambda number: (State.COMPLETED, float(number * 7 % 5)),
+    "all alike": lambda _: (State.COMPLETED, 0.5),
+    "failed": lambda _: (State.FAILED, None),
+    "diverged": lambda number: (State.DIVERGED, 1.0 if number % 2 else None),
+    "rejected": lambda _: (State.REJECTED, None),
+    "running": lambda _: (State.RUNNING, None),
+    "mixed": lambda number: (list(State)[number % 5], [None, 1.0, -1.0][number % 3]),
+}
+
+
+class OracleContract:
+    """What every oracle owes; a subclass at module level says which oracle.
+
+    An oracle may refuse a kind of space with `OracleError`, always or never. It may end, or go on
+    proposing what has been tried.
+    """
+
+    def oracle(self) -> Oracle:
+        """Return the oracle under test: a new one each time, with the same settings."""
+        raise NotImplementedError
+
+    def test_proposals_lie_in_the_space(self) -> None:
+        """Whatever became of the trials, a proposal is a configuration of the space."""
+        _answers(self.oracle())
+
+    def test_the_same_question_has_the_same_answer(self) -> None:
+        """Another instance, or the same one asked again in another order, answers the same."""
+        first, second = self.oracle(), self.oracle()
+        expected = _answers(first)
+        assert _answers(first) == expected, "asked again, the oracle answers something else"
+        assert _answers(second) == expected, "another instance answers something else"
+
+    def test_the_same_answer_in_another_process(self) -> None:
+        """In a fresh process, with another hash seed, the oracle answers the same."""
+        cls = type(self)
+        assert "<locals>" not in cls.__qualname__, f"define {cls.__name__} at module level"
+        place = (cls.__module__, inspect.getfile(cls), cls.__qualname__)
+        seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+        answers = subprocess.run(  # noqa: S603 (this very Python, and nothing from outside)
+            [sys.executable, "-c", f"from tunedeco import testing; testing._elsewhere(*{place!r})"],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": seed},
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
+        assert json.loads(answers) == json.loads(json.dumps(_answers(self.oracle())))
+
+    def test_nothing_it_is_given_is_changed(self) -> None:
+        """The space and the trials are as they were after an oracle has seen them."""
+        for name, space in _SPACES.items():
+            trials = [_ended(i, _decoded(space, i), _OUTCOMES["mixed"]) for i in range(20)]
+            before = repr((space, trials))
+            _ask(self.oracle(), space, trials, 0)
+            assert repr((space, trials)) == before, f"in a space that is {name}"
+
+    def test_it_does_not_hang_where_all_is_tried(self) -> None:
+        """A finite space that is used up ends the search, or is proposed from again."""
+        space = _SPACES["finite"]
+        assert space.size is not None
+        trials = [_ended(i, space.at(i), _OUTCOMES["completed"]) for i in range(space.size)]
+        _ask(self.oracle(), space, trials, 0)
+
+    def test_it_survives_a_space_that_grew(self) -> None:
+        """Trials from before the space grew, which lack the new hyperparameter, are no obstacle."""
+        for space in _SPACES.values():
+            trials = [_ended(i, _decoded(space, i), _OUTCOMES["completed"]) for i in range(20)]
+            new = Hyperparameter("new", "units", domains.Range(1, 5), 1)
+            _ask(self.oracle(), space.extended([new]), trials, 0)
+
+    def test_it_survives_trials_that_asked_for_less(self) -> None:
+        """A trial holds only what its model function asked for, which may be nothing."""
+        for space in _SPACES.values():
+            trials = [_ended(i, {}, _OUTCOMES["completed"]) for i in range(20)]
+            _ask(self.oracle(), space, trials, 0)
+
+    def test_its_settings_are_json(self) -> None:
+        """Two instances describe themselves alike, so that a search is recognised when resumed."""
+        described = describe(self.oracle())
+        assert json.loads(json.dumps(described, allow_nan=False)) == described
+        assert describe(self.oracle()) == described
+
+
+def _ask(oracle: Oracle, space: Space, trials: list[Trial], seed: int) -> Any:  # noqa: ANN401 (JSON)
+    """Return an oracle's answer as JSON, having checked it."""
+    try:
+        decision = oracle.next(space, tuple(trials), seed)
+    except OracleError:
+        return "refused"
+    if isinstance(decision, Done):
+        return "done"
+    assert isinstance(decision, Start), f"neither Start nor Done: {decision!r}"
+    try:
+        values = space.complete(decision.values)
+    except HyperparameterError as error:
+        msg = f"a proposal outside the space: {error}"
+        raise AssertionError(msg) from error
+    until = decision.until
+    assert until is None or (type(until) is int and until >= 1), f"until={until!r}"
+    return [values, until]
+
+
+def _answers(oracle: Oracle) -> dict[str, Any]:
+    """Return what an oracle proposes in each kind of space, with each kind of outcome."""
+    answers: dict[str, Any] = {}
+    for (kind, space), (outcome, result) in (
+        (space, outcome) for space in _SPACES.items() for outcome in _OUTCOMES.items()
+    ):
+        found = []
+        trials: list[Trial] = []
+        while len(trials) < 30 and (not found or isinstance(found[-1], list)):  # noqa: PLR2004 (enough)
+            found.append(_ask(oracle, space, trials, seed=len(answers)))
+            if isinstance(found[-1], list):
+                trials.append(_ended(len(trials), found[-1][0], result))
+        refused = "refused" in found
+        assert not (refused and trials), f"an oracle refuses a space at once, or never: {kind}"
+        answers[f"{kind}, {outcome}"] = found
+    return answers
+
+
+def _elsewhere(module: str, file: str, name: str) -> None:
+    """Print the answers of the oracle of a contract's subclass: the other process's part."""
+    spec = importlib.util.spec_from_file_location(module, file)
+    assert spec is not None
+    assert spec.loader is not None
+    loaded = sys.modules[module] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    contract: Any = loaded
+    for part in name.split("."):
+        contract = getattr(contract, part)
+    sys.stdout.write(json.dumps(_answers(contract().oracle())))
+
+
+def _decoded(space: Space, number: int) -> dict[str, dict[str, domains.Value]]:
+    return space.decode((number * 0.37 + place * 0.61) % 1.0 for place in range(len(space)))
+
+
+def _ended(number: int, values: dict[str, Any], outcome: _Outcome) -> Trial:
+    state, loss = outcome(number)
+    return Trial(number, values, 3, state=state, score=loss, loss=loss)
+
+
+class ToyError(Exception):
+    """What `toy` raises when its values say so."""
+
+
+def toy() -> int:
+    """Ask for what an `ExecutorContract` needs: a model function under it calls this first.
+
+    Returns:
+        A width from 1 to 8, for the model function to do with what it likes.
+
+    Raises:
+        ToyError: the trial's values ask for it.
+    """
+    width = Range("width", 1, 4, group="toy")
+    if Boolean("deep", group="toy"):
+        width += Range("depth", 1, 4, group="toy")
+    if Boolean("broken", group="toy"):
+        msg = "broken, as asked for"
+        raise ToyError(msg)
+    return width
+
+
+class ExecutorContract:
+    """What every executor owes; a subclass says which executor.
+
+    Its model function calls `toy` and returns a model that trains, with ``"loss"`` among its logs;
+    its objective is ``"loss"``. All executors of one test share what they keep on disk.
+    """
+
+    def executor(self) -> Executor:
+        """Return a new executor, as a new process would make it."""
+        raise NotImplementedError
+
+    def test_events_come_in_order(self) -> None:
+        """A trial is built, trained epoch by epoch up to its last, and ends."""
+        bench = _Bench(self.executor, {"width": 2})
+        first, *trained, last = bench.train(0)
+        assert isinstance(first, Built)
+        assert first.parameters >= 0
+        assert all(isinstance(event, Trained) for event in trained)
+        assert last == Ended(0, State.COMPLETED)
+        trial = bench.state.trials[0]
+        assert [epoch.epoch for epoch in trial.epochs] == [1, 2, 3, 4]
+        assert (trial.checkpoints[-1].epoch, trial.checkpoints[-1].step) == (4, 0)
+        assert all(type(epoch.logs["loss"]) is float for epoch in trial.epochs)
+
+    def test_events_survive_json(self) -> None:
+        """Every event is the same after it has been to the journal and back."""
+        for event in _Bench(self.executor, {"deep": True}, {"broken": True}).train(0, 1):
+            text = json.dumps(event.to_json(), allow_nan=False)
+            assert repr(event_from_json(json.loads(text))) == repr(_placeless(event))
+
+    def test_what_was_asked_is_reported(self) -> None:
+        """The values of a trial are those its model function asked for, as it was told them."""
+        bench = _Bench(self.executor, {"width": 3})
+        built = bench.train(0)[0]
+        assert isinstance(built, Built)
+        assert built.values == {"toy": {"width": 3, "deep": False, "broken": False}}
+        assert built.met == ()
+
+    def test_what_is_met_in_a_trial_is_drawn_and_reported(self) -> None:
+        """A hyperparameter that nobody gave a value is drawn, the same each time."""
+        found = []
+        for _ in range(2):
+            built = _Bench(self.executor, {"width": 1, "deep": True}).train(0)[0]
+            assert isinstance(built, Built)
+            assert [h.label for h in built.met] == ["toy/depth"]
+            assert built.met[0].domain.contains(built.values["toy"]["depth"])
+            found.append(built.values)
+        assert found[0] == found[1]
+
+    def test_an_error_fails_its_trial_and_no_other(self) -> None:
+        """What a model function raises ends its trial with the traceback; others train on."""
+        bench = _Bench(self.executor, {"broken": True}, {"width": 2})
+        bench.train(0, 1)
+        failed, other = bench.state.trials
+        assert (failed.state, failed.epochs) == (State.FAILED, ())
+        assert failed.error is not None
+        assert failed.error["type"] == "ToyError"
+        assert failed.error["message"] == "broken, as asked for"
+        assert "ToyError" in failed.error["traceback"]
+        assert "in toy" in failed.error["traceback"]
+        assert (other.state, len(other.epochs)) == (State.COMPLETED, 4)
+
+    def test_a_trial_does_not_depend_on_those_before_it(self) -> None:
+        """Trained after others, or alone in a new executor, a trial logs the same."""
+        values: list[dict[str, Any]] = [{"width": 1}, {"deep": True}, {"broken": True}, {"width": 4}]
+        together = _Bench(self.executor, *values)
+        together.train(0, 1, 2, 3)
+        alone = _Bench(self.executor, *values)
+        alone.train(3)
+        assert _logs(together.state.trials[3]) == _logs(alone.state.trials[3])
+
+    def test_interrupted_a_trial_goes_on(self) -> None:
+        """Interrupted after its first report, a trial ends in a new executor as it would have."""
+        whole, parted = (_Bench(self.executor, {"width": 3}) for _ in range(2))
+        whole.train(0)
+        parted.train(0, interrupt=True)
+        events = parted.train(0) if parted.state.trials[0].state is State.RUNNING else []
+        assert all(isinstance(event, Resumed) for event in events[:1])
+        assert _logs(parted.state.trials[0]) == _logs(whole.state.trials[0])
+        assert parted.state.trials[0].state is State.COMPLETED
+
+    def test_killed_a_trial_goes_on(self) -> None:
+        """Abandoned after any of its reports, a trial ends in a new executor as it would have."""
+        whole = _Bench(self.executor, {"width": 3})
+        reports = len(whole.train(0))
+        for number in range(1, reports):
+            killed = _Bench(self.executor, {"width": 3})
+            killed.train(0, kill_after=number)
+            events = killed.train(0)
+            assert isinstance(events[0], Resumed), f"a trial begun before is resumed: {events[0]}"
+            assert _logs(killed.state.trials[0]) == _logs(whole.state.trials[0])
+            assert killed.state.trials[0].state is State.COMPLETED
+
+
+class _Killed(BaseException):
+    """Ends a bench in the middle of an event, as a crash would."""
+
+
+class _Bench:
+    """A search's part in a contract: gives trials to executors, and folds what they report."""
+
+    def __init__(self, make: Callable[[], Executor], *values: dict[str, Any]) -> None:
+        space = run(toy, defaults)[1].space
+        self._make = make
+        self.state = SearchState()
+        self.state.apply(Created("toy", Objective("loss"), space, {}, 0))
+        for number, given in enumerate(values):
+            self.state.apply(Proposed(number, space.complete({"toy": given}), 4))
+
+    def train(
+        self, *numbers: int, interrupt: bool = False, kill_after: int | None = None
+    ) -> list[Report]:
+        """Train trials to their end in a new executor; return the events in order.
+
+        Args:
+            numbers: of the trials.
+            interrupt: the executor at the first event that says something was trained.
+            kill_after: so many events.
+        """
+        events: list[Report] = []
+        executor = self._make()
+
+        def emit(event: Report) -> None:
+            self.state.apply(event)
+            events.append(event)
+            if interrupt and isinstance(event, Trained):
+                executor.interrupt()
+            if len(events) == kill_after:
+                raise _Killed
+
+        waiting = list(numbers)
+        try:
+            while waiting or self._under_way(numbers):
+                while waiting and self._under_way(numbers, waiting) < executor.capacity:
+                    executor.submit(Slice(self.state.trials[waiting.pop(0)], 0))
+                before = len(events)
+                executor.wait(emit)
+                assert len(events) > before, "wait() emits at least one event"
+        except (Interrupted, _Killed):
+            pass
+        finally:
+            executor.close()
+        return events
+
+    def _under_way(self, numbers: tuple[int, ...], waiting: list[int] | None = None) -> int:
+        begun = (self.state.trials[n] for n in numbers if n not in (waiting or ()))
+        return sum(trial.state is State.RUNNING for trial in begun)
+
+
+def _logs(trial: Trial) -> list[dict[str, float]]:
+    return [dict(epoch.logs) for epoch in trial.epochs]
+
+
+def _placeless(event: Report) -> Report:
+    """Return an event without the places in the source, which the journal does not keep."""
+    if isinstance(event, Built):
+        return replace(event, met=tuple(replace(h, place="") for h in event.met))
+    return event
