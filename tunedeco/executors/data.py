@@ -4,9 +4,8 @@ Everything `keras.Model.fit` accepts is accepted, except what cannot be read twi
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import GeneratorType
 from typing import Any
 
 import keras
@@ -34,7 +33,10 @@ class FitData:
     def arguments(self, seed: int, trial: int) -> tuple[dict[str, Any], Feed | None]:
         """Return keyword arguments for the `fit` of a trial, and the feed among them, if any."""
         if self.arrays is None:
-            return {"x": self.x, "validation_data": self.validation_data, **self.options}, None
+            options = dict(self.options)
+            if hasattr(self.x, "element_spec"):  # tf.data shuffles itself; Keras warns of the rest
+                options.setdefault("shuffle", False)
+            return {"x": self.x, "validation_data": self.validation_data, **options}, None
         options = dict(self.options)
         batch_size = options.pop("batch_size", _BATCH_SIZE)
         feed = Feed(
@@ -233,10 +235,10 @@ def _check_lengths(parts: Mapping[str, object], what: str) -> None:
 
 
 def _check_rereadable(data: object, what: str) -> None:
-    if isinstance(data, GeneratorType):
+    if isinstance(data, Iterator):
         msg = (
-            f"{what} is a generator, which can be read only once, and every trial reads it: "
-            "pass arrays, a tf.data.Dataset or a keras.utils.PyDataset"
+            f"{what} is a generator or iterator, which can be read only once, and every trial "
+            "reads it: pass arrays, a tf.data.Dataset or a keras.utils.PyDataset"
         )
         raise ConfigurationError(msg)
 

@@ -6,6 +6,7 @@ Restoring all variables of model and optimizer continues training bit for bit; s
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -67,29 +68,47 @@ def callbacks_state(
     """
     states: list[Any] = []
     arrays: Arrays = {}
-    for i, callback in enumerate(callbacks):
+    for i, (kind, callback) in enumerate(_labelled(callbacks).items()):
         if hasattr(callback, "get_state"):
-            states.append(callback.get_state())
-            continue
-        names = _remembered(callback)
-        states.append({name: _plain(getattr(callback, name, None)) for name in names})
-        for j, weights in enumerate(getattr(callback, "best_weights", None) or []):
-            arrays[f"callback{i}/{j:05}"] = np.asarray(weights)
+            state = callback.get_state()
+        else:
+            state = {n: _plain(getattr(callback, n, None)) for n in _remembered(callback)}
+            for j, weights in enumerate(getattr(callback, "best_weights", None) or []):
+                arrays[f"callback{i}/{j:05}"] = np.array(weights)
+        states.append([kind, state])
     return states, arrays
 
 
 def restore_callbacks(
     callbacks: Sequence[keras.callbacks.Callback], states: Sequence[Any], arrays: Arrays
 ) -> None:
-    """Let callbacks remember what `callbacks_state` returned; call it after they began training."""
-    for i, (callback, state) in enumerate(zip(callbacks, states, strict=True)):
+    """Let callbacks remember what `callbacks_state` returned; call it after they began training.
+
+    A callback that was not there before, or is no longer, changes nothing for the others.
+    """
+    labelled = _labelled(callbacks)
+    for i, (kind, state) in enumerate(states):
+        callback = labelled.get(kind)
         if hasattr(callback, "set_state"):
             callback.set_state(state)
-            continue
-        for name, value in state.items():
-            setattr(callback, name, float(value) if isinstance(value, str) else value)
-        if weights := named(f"callback{i}", arrays):
-            callback.best_weights = weights
+        elif callback is not None:
+            for name, value in state.items():
+                setattr(callback, name, float(value) if isinstance(value, str) else value)
+            if weights := named(f"callback{i}", arrays):
+                callback.best_weights = weights
+
+
+def _labelled(
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> dict[str, keras.callbacks.Callback]:
+    """Return callbacks by their class and by which of that class they are."""
+    counts: Counter[str] = Counter()
+    labelled = {}
+    for callback in callbacks:
+        kind = type(callback).__name__
+        labelled[f"{kind} {counts[kind]}"] = callback
+        counts[kind] += 1
+    return labelled
 
 
 def _remembered(callback: keras.callbacks.Callback) -> Sequence[str]:

@@ -1,0 +1,214 @@
+"""A search that is interrupted ends with the numbers of one that never was, bit for bit."""
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from tunedeco import Tuner
+from tunedeco.errors import CheckpointError
+from tunedeco.executors import checkpoints
+
+pytestmark = pytest.mark.keras
+
+Arrays = tuple[np.ndarray, np.ndarray]
+MakeTuner = Callable[..., Tuner]
+Numbers = Callable[[Tuner], list[Any]]
+
+
+def callbacks() -> list[keras.callbacks.Callback]:
+    """Return Keras's own callbacks that remember something."""
+    return [
+        keras.callbacks.EarlyStopping("val_loss", patience=2, restore_best_weights=True),
+        keras.callbacks.ReduceLROnPlateau("val_loss", patience=1, factor=0.5),
+    ]
+
+
+class Stop(BaseException):
+    """What a test raises where a process would die."""
+
+
+class Die(keras.callbacks.Callback):
+    """Raises once, at some batch of some epoch; like a kill, nothing runs after it."""
+
+    def __init__(self, epoch: int, batch: int) -> None:
+        super().__init__()
+        self.at = (epoch, batch)
+        self.epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        if (self.epoch, batch) == self.at:
+            raise Stop
+
+
+def search(tuner: Tuner, arrays: Arrays, *more: keras.callbacks.Callback) -> Tuner:
+    chosen = [*callbacks(), *more]
+    tuner.search(
+        *arrays, validation_split=0.25, batch_size=8, callbacks=lambda trial: chosen, verbose=0
+    )
+    return tuner
+
+
+@pytest.fixture
+def whole(arrays: Arrays, make_tuner: MakeTuner, numbers: Numbers) -> list[Any]:
+    """Return the numbers of a search that nothing interrupted."""
+    return numbers(search(make_tuner(directory="whole", max_epochs=4), arrays))
+
+
+@pytest.mark.parametrize(("epoch", "batch"), [(0, 3), (1, 0), (3, 8)])
+def test_killed_within_a_trial(
+    epoch: int,
+    batch: int,
+    whole: list[Any],
+    arrays: Arrays,
+    make_tuner: MakeTuner,
+    numbers: Numbers,
+) -> None:
+    """Stopped dead twice in any epoch of a trial, a search ends with the same numbers."""
+    for _ in range(2):
+        with pytest.raises(Stop):
+            search(make_tuner(max_epochs=4), arrays, Die(epoch, batch))
+    assert numbers(search(make_tuner(max_epochs=4), arrays)) == whole
+
+
+class Signal(keras.callbacks.Callback):
+    """Sends this process a signal at some batch of some epoch."""
+
+    def __init__(self, number: int, epoch: int, batch: int) -> None:
+        super().__init__()
+        self.number, self.at, self.epoch = number, (epoch, batch), 0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if (self.epoch, batch) == self.at:
+            os.kill(os.getpid(), self.number)
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
+)
+@pytest.mark.parametrize(("epoch", "batch"), [(1, 5), (2, 8)])
+def test_the_first_signal(
+    number: int,
+    status: int,
+    epoch: int,
+    batch: int,
+    whole: list[Any],
+    arrays: Arrays,
+    make_tuner: MakeTuner,
+    numbers: Numbers,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first signal stops after the batch, with its own exit status; nothing of it is lost."""
+    monkeypatch.setattr("tunedeco.signals.interactive", lambda: False)
+    before = signal.getsignal(number)
+    with pytest.raises(SystemExit) as left:
+        search(make_tuner(max_epochs=4), arrays, Signal(number, epoch, batch))
+    assert left.value.code == status
+    assert signal.getsignal(number) is before
+    tuner = make_tuner(max_epochs=4)
+    (trial,) = tuner.trials
+    (latest,) = trial.checkpoints[-1:]
+    # after the last batch comes the epoch's end, which is the next safe point
+    assert (latest.epoch, latest.step) == ((epoch, batch + 1) if batch < 8 else (epoch + 1, 0))
+    assert numbers(search(tuner, arrays)) == whole
+
+
+def test_interrupting_a_notebook(
+    arrays: Arrays, make_tuner: MakeTuner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a notebook the first interrupt ends the cell, and not the kernel."""
+    monkeypatch.setattr("tunedeco.signals.interactive", lambda: True)
+    with pytest.raises(KeyboardInterrupt):
+        search(make_tuner(), arrays, Signal(signal.SIGINT, 0, 1))
+
+
+def test_a_damaged_checkpoint(
+    whole: list[Any], arrays: Arrays, make_tuner: MakeTuner, numbers: Numbers
+) -> None:
+    """A checkpoint with a flipped bit is not used: training goes on from the one before it."""
+    with pytest.raises(Stop):
+        search(make_tuner(max_epochs=4), arrays, Die(2, 4))
+    (*_, latest) = sorted(make_tuner().directory.glob("checkpoints/*.npz"))
+    content = bytearray(latest.read_bytes())
+    content[len(content) // 2] ^= 1
+    latest.write_bytes(content)
+    tuner = search(make_tuner(max_epochs=4), arrays)
+    assert numbers(tuner) == whole
+
+
+def test_no_checkpoint_left(
+    whole: list[Any], arrays: Arrays, make_tuner: MakeTuner, numbers: Numbers
+) -> None:
+    """Without any of its checkpoints, a trial starts over, to the same numbers."""
+    with pytest.raises(Stop):
+        search(make_tuner(max_epochs=4), arrays, Die(2, 4))
+    for path in make_tuner().directory.glob("checkpoints/*.npz"):
+        path.unlink()
+    assert numbers(search(make_tuner(max_epochs=4), arrays)) == whole
+
+
+class Counting(keras.callbacks.Callback):
+    """A user's callback with a memory: stops after three epochs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.count += 1
+        self.model.stop_training = self.count >= 3
+
+    def get_state(self) -> dict[str, int]:
+        return {"count": self.count}
+
+    def set_state(self, state: dict[str, int]) -> None:
+        self.count = state["count"]
+
+
+def test_a_callbacks_own_memory(arrays: Arrays, make_tuner: MakeTuner) -> None:
+    """A user's callback with get_state and set_state remembers across an interruption."""
+    settings = {"max_trials": 1, "max_epochs": 5}
+    with pytest.raises(Stop):
+        search(make_tuner(**settings), arrays, Counting(), Die(1, 2))
+    tuner = search(make_tuner(**settings), arrays, Counting())
+    assert [len(trial.epochs) for trial in tuner.trials] == [3]
+
+
+def test_the_disk_is_bounded(arrays: Arrays, make_tuner: MakeTuner) -> None:
+    """After many trials the checkpoints of the best `keep` are left, and nothing else."""
+    tuner = make_tuner(max_trials=8, max_epochs=1, keep=2)
+    tuner.search(*arrays, validation_split=0.25, verbose=0)
+    best = sorted(tuner.trials, key=lambda t: (t.loss, t.number))[:2]
+    kept = {checkpoints.path(tuner.directory / "checkpoints", t.number, 1, 0) for t in best}
+    assert set(tuner.directory.glob("checkpoints/*")) == kept
+
+
+def test_the_best_model(arrays: Arrays, make_tuner: MakeTuner) -> None:
+    """best_model() evaluates to the reported score, in a fresh tuner too; training it is free."""
+    x, y = arrays
+    make_tuner(max_epochs=4).search(x, y, validation_split=0.25, verbose=0)
+    tuner = make_tuner()
+    model = tuner.best_model()
+    result = model.evaluate(x[72:], y[72:], verbose=0, return_dict=True)
+    assert result["accuracy"] == pytest.approx(tuner.best_trial.score, abs=1e-6)
+    model.fit(x, y, verbose=0)
+
+
+def test_a_best_model_without_weights(arrays: Arrays, make_tuner: MakeTuner) -> None:
+    """Where the best trial's checkpoint is gone, best_model() says which file it misses."""
+    tuner = make_tuner(max_trials=1)
+    tuner.search(*arrays, validation_split=0.25, verbose=0)
+    (path,) = tuner.directory.glob("checkpoints/*")
+    path.unlink()
+    with pytest.raises(CheckpointError, match=path.name):
+        tuner.best_model()
