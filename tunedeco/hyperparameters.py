@@ -11,7 +11,7 @@ before.
 """
 
 from collections.abc import Iterable
-from typing import TypeVar, cast
+from typing import TypeVar, cast, overload
 
 from tunedeco import domains
 from tunedeco.domains import Value
@@ -21,13 +21,19 @@ from tunedeco.tracing import UNSET, Unset, ask
 T = TypeVar("T", bound=Value)
 
 
+@overload
+def Choice(name: str, values: Iterable[T], *, group: str = ..., default: T | Unset = ...) -> T: ...
+@overload  # a list literal of different types is otherwise taken for a list of objects
+def Choice(  # type: ignore[overload-cannot-match]
+    name: str, values: Iterable[Value], *, group: str = ..., default: Value | Unset = ...
+) -> Value: ...
 def Choice(
     name: str,
-    values: Iterable[T],
+    values: Iterable[Value],
     *,
     group: str = DEFAULT_GROUP,
-    default: T | Unset = UNSET,
-) -> T:
+    default: Value | Unset = UNSET,
+) -> Value:
     """One of an explicit list of values.
 
     Args:
@@ -37,7 +43,7 @@ def Choice(
         group: its group.
         default: one of the values; the first where it is not given.
     """
-    return cast("T", ask(name, group, default, domains.Choice, values))
+    return cast("Value", ask(name, group, default, domains.Choice, values))
 
 
 def Range(

@@ -306,7 +306,7 @@ def test_callbacks_are_each_trials_own(arrays: Arrays, make_tuner: MakeTuner) ->
 
 
 def test_a_callback_that_cannot_be_copied(arrays: Arrays, make_tuner: MakeTuner) -> None:
-    """A callback that cannot be copied is named, with the way out, and no trial is failed for it."""
+    """A callback that cannot be copied is named, with the way out; no trial fails for it."""
     callback = keras.callbacks.LambdaCallback()
     callback.handle = sys.stdout
     callback.__deepcopy__ = None

@@ -85,9 +85,7 @@ names = st.sampled_from(["a", "b", "units"]) | st.text(min_size=1, max_size=6).f
 
 
 @st.composite
-def hyperparameters(
-    draw: st.DrawFn, of: st.SearchStrategy[Domain] = any_domain
-) -> Hyperparameter:
+def hyperparameters(draw: st.DrawFn, of: st.SearchStrategy[Domain] = any_domain) -> Hyperparameter:
     """Draw a hyperparameter; its default is any value of its domain."""
     domain = draw(of)
     default = domain.decode(draw(st.floats(0, 1)))

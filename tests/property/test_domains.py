@@ -29,7 +29,8 @@ def test_encode_and_decode_return_the_very_value(domain: Domain, share: float) -
     """A discrete value comes back from the unit interval exactly, with its type."""
     value = domain.at(_at(domain, share))
     position = domain.encode(value)
-    assert 0 <= position <= 1
+    assert domain.size is not None
+    assert math.isclose(position * domain.size % 1, 0.5, abs_tol=0.2)  # the middle of its share
     back = domain.decode(position)
     assert (type(back), back) == (type(value), value)
 
@@ -71,6 +72,18 @@ def test_neighbours_rise(domain: Domain, share: float) -> None:
     assert domain.size is not None
     index = min(_at(domain, share), domain.size - 2)
     assert domain.at(index) < domain.at(index + 1)  # type: ignore[operator]
+
+
+@given(rising_domains)
+def test_the_ends_are_what_was_declared(domain: Domain) -> None:
+    """The first and the last value are the very ends, unless no step of a range lands on its."""
+    assert domain.size is not None
+    assert domain.at(0) == domain.start  # type: ignore[attr-defined]
+    last = domain.at(domain.size - 1)
+    if isinstance(domain, Range):
+        assert 0 <= domain.stop - last < domain.step  # type: ignore[operator]
+    else:
+        assert last == domain.stop  # type: ignore[attr-defined]
 
 
 @given(any_domain)

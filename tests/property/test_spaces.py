@@ -1,14 +1,13 @@
 """Every space answers by index and by name, and is told apart from every other."""
 
 import json
-from collections.abc import Mapping
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from strategies import any_domain, finite_domains, huge_spaces, hyperparameters, names, spaces
 
-from tunedeco.domains import Boolean, Choice, Linear
+from tunedeco.domains import Boolean, Choice
 from tunedeco.errors import HyperparameterError
 from tunedeco.space import Hyperparameter, Space, Values
 from tunedeco.trial import configuration_key
@@ -127,15 +126,12 @@ def _walk(values: Values) -> list[tuple[str, str]]:
 @given(spaces())
 def test_configurations_follow_the_order_of_the_space(space: Space) -> None:
     """Groups stand in the order first met, names in the order met within their group."""
-    expected: Mapping[str, object] = space.groups
-    assert list(space.defaults) == list(expected)
-    assert _walk(space.defaults) == [
-        h.key for members in space.groups.values() for h in members
-    ]
+    assert list(space.defaults) == list(space.groups)
+    assert _walk(space.defaults) == [h.key for members in space.groups.values() for h in members]
 
 
 def test_flat_names_are_enough_where_they_are_unique() -> None:
-    """`complete` takes flat names, nested ones and both mixed; an ambiguous one shows its groups."""
+    """`complete` takes flat names, nested ones and both; an ambiguous one shows its groups."""
     space = Space(
         (
             Hyperparameter("a", "x", Boolean(), False),
@@ -144,7 +140,8 @@ def test_flat_names_are_enough_where_they_are_unique() -> None:
         )
     )
     assert space.complete({"y": True, "a": {"x": True}}) == {
-        "a": {"x": True}, "b": {"x": False, "y": True},
+        "a": {"x": True},
+        "b": {"x": False, "y": True},
     }
     with pytest.raises(HyperparameterError, match="'x' stands in several groups: a/x, b/x; write"):
         space.complete({"x": True})

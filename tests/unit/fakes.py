@@ -3,6 +3,7 @@
 import math
 import random
 import re
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,7 +90,7 @@ class FakeExecutor:
             yield from self._followed(trial, seed)
         except Exception as error:  # noqa: BLE001 (as the real one: it fails the trial)
             described = {"type": type(error).__name__, "message": str(error)}
-            yield Ended(trial.number, State.FAILED, described | {"traceback": repr(error)})
+            yield Ended(trial.number, State.FAILED, described | {"traceback": _traceback(error)})
 
     def _followed(self, trial: Trial, seed: int) -> Iterator[Report]:
         number = trial.number
@@ -122,6 +123,10 @@ class FakeExecutor:
                 yield Trained(number, tuple(epochs[begin:]), Checkpoint(epoch, 0, "0" * 64))
                 begin = epoch
         yield Ended(number, state)
+
+
+def _traceback(error: Exception) -> str:
+    return "".join(traceback.format_exception(error))
 
 
 def _over(curve: Curve, epochs: list[Epoch], until: int) -> State | None:
@@ -190,9 +195,7 @@ def run_search(
     oracle = Random() if oracle is None else oracle
     space = tracing.run(function, tracing.defaults)[1].space
     wanted = Created("model_fn", Objective(objective), space, describe(oracle), seed)
-    executor = FakeExecutor(
-        function, capacity=capacity, max_parameters=max_parameters, every=every
-    )
+    executor = FakeExecutor(function, capacity=capacity, max_parameters=max_parameters, every=every)
     budgets = Budgets(epoch_budget, max_epochs, max_trials, max_consecutive_failures)
     journal, state = open_search(directory, wanted, overwrite=overwrite)
     sizes: list[int] = []

@@ -218,8 +218,8 @@ def test_a_file_beside_the_package_is_not_the_package(tmp_path: Path) -> None:
     """The line in an error is the user's, even in a directory that begins with our name."""
     place = Path(domains.__file__).parent
     code = compile("Range('x', 3, 1)", f"{place}_examples/own.py", "exec")
-    with pytest.raises(HyperparameterError, match="tunedeco_examples/own.py:1"):
-        exec(code, {"Range": Range})  # noqa: S102 (code of our own, to have a file name)
+    with pytest.raises(HyperparameterError, match=r"tunedeco_examples/own\.py:1"):
+        exec(code, {"Range": Range})
 
 
 def test_values_are_as_settled() -> None:
@@ -296,7 +296,7 @@ def test_a_value_outside_is_refused(domain: domains.Domain, value: object) -> No
         {"kind": "linear", "start": "a", "stop": 2, "num_buckets": 3},
     ],
 )
-def test_what_describes_no_domain_is_refused(data: Any) -> None:  # noqa: ANN401
+def test_what_describes_no_domain_is_refused(data: Any) -> None:
     """JSON that is no description of a domain raises an error that shows it."""
     with pytest.raises(HyperparameterError, match="not a domain"):
         domains.domain_from_json(data)
@@ -315,7 +315,8 @@ def test_what_describes_no_domain_is_refused(data: Any) -> None:  # noqa: ANN401
     ],
 )
 def test_a_choice_of_rising_or_falling_numbers_is_ordered(
-    values: tuple[Any, ...], ordered: bool  # noqa: FBT001 (a case)
+    values: tuple[Any, ...],
+    ordered: bool,
 ) -> None:
     """Neighbours in a list are alike only if it is of numbers that rise or fall."""
     assert domains.Choice(values).ordered is ordered

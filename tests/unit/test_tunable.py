@@ -4,7 +4,6 @@ import functools
 import inspect
 import json
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +68,7 @@ def test_with_and_without_parentheses_is_the_same() -> None:
 
 
 @pytest.mark.parametrize("thing", [3, "model_fn", classmethod(lambda cls: cls)])
-def test_only_functions_are_decorated(thing: Any) -> None:  # noqa: ANN401
+def test_only_functions_are_decorated(thing: Any) -> None:
     """What cannot be called is refused where it is decorated."""
     with pytest.raises(ModelFunctionError, match="@tunable decorates a function, not"):
         tunable(thing)
@@ -78,7 +77,10 @@ def test_only_functions_are_decorated(thing: Any) -> None:  # noqa: ANN401
 def test_the_space_is_what_one_run_asks_for() -> None:
     """`.space` holds each hyperparameter in the order met: also of helpers and comprehensions."""
     assert [h.label for h in model_fn.space] == [
-        "optimizer/rate", "default/units", "default/depth", "net/layer0",
+        "optimizer/rate",
+        "default/units",
+        "default/depth",
+        "net/layer0",
     ]
     assert list(model_fn.space.groups) == ["optimizer", "default", "net"]
     assert model_fn.space.size == 3 * 4 * 3 * 9
@@ -318,12 +320,12 @@ def test_a_run_returns_what_was_asked_and_told() -> None:
     """`tracing.run` answers from values, asks the fallback for the rest, and notes both."""
     drawn: list[str] = []
 
-    def draw(hyperparameter: Any) -> Any:  # noqa: ANN401
+    def draw(hyperparameter: Any) -> Any:
         drawn.append(hyperparameter.label)
         return hyperparameter.domain.at(1)
 
     answer = tracing.from_values({"default": {"depth": 2, "units": 32}}, draw)
-    result, trace = tracing.run(lambda: model_fn(), answer)
+    result, trace = tracing.run(model_fn, answer)
     assert result == {"rate": 0.01, "units": 32, "layers": [2, 2]}
     assert drawn == ["optimizer/rate", "net/layer0", "net/layer1"]
     assert trace.values == {
@@ -346,16 +348,15 @@ Names = list[tuple[str, str]]
         ([("a/b", "c"), ("a", "b/c")], True),
     ],
 )
-def test_labels_tell_hyperparameters_apart(names: Names, clash: bool) -> None:  # noqa: FBT001
+def test_labels_tell_hyperparameters_apart(names: Names, clash: bool) -> None:
     """Two hyperparameters that every table would call the same are refused."""
 
     def ask() -> None:
         for group, name in names:
             Choice(name, [1], group=group)
 
-    function: Callable[[], None] = ask
     if clash:
         with pytest.raises(HyperparameterError, match="a/b/c"):
-            tunable(function).space  # noqa: B018
+            tunable(ask).space  # noqa: B018
     else:
-        assert len(tunable(function).space) == len(names)
+        assert len(tunable(ask).space) == len(names)

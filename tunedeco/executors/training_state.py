@@ -89,9 +89,11 @@ def restore_callbacks(
     labelled = _labelled(callbacks)
     for i, (kind, state) in enumerate(states):
         callback = labelled.get(kind)
+        if callback is None:
+            continue
         if hasattr(callback, "set_state"):
             callback.set_state(state)
-        elif callback is not None:
+        else:
             for name, value in state.items():
                 setattr(callback, name, float(value) if isinstance(value, str) else value)
             if weights := named(f"callback{i}", arrays):

@@ -135,9 +135,10 @@ class JournalStorage(Storage):
         """
         self.read()
         self.lock()
-        lines, crc = [], self._crc
+        lines: list[bytes] = []
+        crc = self._crc
         for seq, (doc_id, document) in enumerate(documents.items(), max(self._seq, 1)):
-            if seq == 1:
+            if not self._seq and not lines:
                 line, crc = _line(0, SCHEMA, crc)
                 lines.append(line)
             line, crc = _line(seq, [table, doc_id, document], crc)
@@ -289,6 +290,12 @@ class _Additions:
         if doc_id in self:
             _refuse()
         self.added[doc_id] = document
+
+    def __getitem__(self, doc_id: int) -> NoReturn:
+        _refuse()
+
+    def __delitem__(self, doc_id: int) -> NoReturn:
+        _refuse()
 
     def __getattr__(self, name: str) -> NoReturn:
         _refuse()  # keys, pop, clear: the ways to change or remove

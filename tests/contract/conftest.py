@@ -1,0 +1,9 @@
+"""Puts the fakes of the unit tests where these tests find them, whatever pytest's import mode."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+pytest.register_assert_rewrite("tunedeco.testing")
