@@ -16,7 +16,7 @@ from tunedeco.decorator import Tunable, callable_alone
 from tunedeco.domains import Value
 from tunedeco.errors import ConfigurationError, SearchNotFound
 from tunedeco.events import Created, Ended, Event, Trained
-from tunedeco.executors import checkpoints
+from tunedeco.executors import checkpoints, devices
 from tunedeco.executors.base import Interrupted
 from tunedeco.journal.journal import load
 from tunedeco.journal.search_state import SearchState
@@ -97,6 +97,7 @@ class Tuner:
             msg = f"seed must be an integer, not {seed!r}"
             raise ConfigurationError(msg)
         self.seed = seed
+        devices.check_precision(precision)
         self.precision = precision
         self.overwrite = overwrite
         default = Path("runs", re.sub(r"\W+", "-", self.name).strip("-") or "search")

@@ -78,41 +78,41 @@ def schedules(draw: st.DrawFn, most: int = 25) -> tuple[list[Event], Expected]:
     expected = Expected(created.space)
     events: list[Event] = [created]
     for _ in range(draw(st.integers(0, most) | st.just(most))):
-        events.append(draw(_steps(expected)))
+        events.append(draw(draw(st.sampled_from(_steps(expected)))))
         _expect(expected, events[-1])
     return events, expected
 
 
-def _steps(expected: Expected) -> st.SearchStrategy[Event]:
-    """Return what can happen next."""
+def _steps(expected: Expected) -> list[st.SearchStrategy[Event]]:
+    """Return what can happen next; first, as Hypothesis prefers, what searches mostly do."""
     space, count = expected.space, len(expected.states)
     values = st.tuples(*[st.floats(0, 1)] * len(space)).map(space.decode)
-    choices: list[st.SearchStrategy[Event]] = [
-        st.builds(Started, st.dictionaries(texts, st.integers(), max_size=2), runtimes),
-        st.builds(Stopped, texts),
-        st.builds(Proposed, st.just(count), values, st.integers(1, 9)),
-    ]
+    steps: list[st.SearchStrategy[Event]] = []
     running = [i for i, state in enumerate(expected.states) if state is State.RUNNING]
+    if running:
+        trial = st.sampled_from(running)
+        met = st.lists(hyperparameters(small_domains), max_size=1).map(
+            lambda found: tuple(h for h in found if h.label not in {k.label for k in space})
+        )
+        steps += [
+            trial.flatmap(lambda i: _trained(i, len(expected.epochs[i]))),
+            st.builds(Ended, trial, ends, errors),
+            st.builds(Built, trial, values, met, st.integers(0), texts, json_trees),
+        ]
+    steps.append(st.builds(Proposed, st.just(count), values, st.integers(1, 9)))
     if count:
-        any_trial = st.integers(0, count - 1)
-        choices.append(
-            any_trial.flatmap(
+        steps.append(
+            st.integers(0, count - 1).flatmap(
                 lambda i: st.builds(
                     Resumed, st.just(i), st.integers(0, len(expected.epochs[i])), st.integers(0, 2)
                 )
             )
         )
-    if running:
-        trial = st.sampled_from(running)
-        met = st.lists(hyperparameters(small_domains), max_size=1, unique_by=lambda h: h.label).map(
-            lambda found: tuple(h for h in found if h.label not in {k.label for k in space})
-        )
-        choices += [
-            st.builds(Built, trial, values, met, st.integers(0), texts, json_trees),
-            st.builds(Ended, trial, ends, errors),
-            *[trial.flatmap(lambda i: _trained(i, len(expected.epochs[i])))] * 4,
-        ]
-    return st.one_of(choices)
+    return [
+        *steps,
+        st.builds(Started, st.dictionaries(texts, st.integers(), max_size=2), runtimes),
+        st.builds(Stopped, texts),
+    ]
 
 
 def _trained(trial: int, before: int) -> st.SearchStrategy[Trained]:

@@ -39,6 +39,18 @@ def accelerator() -> Accelerator | None:
     return min(find(), key=lambda gpu: gpu.capability or (0, 0), default=None)
 
 
+def check_precision(requested: object) -> None:
+    """Check the name of a precision.
+
+    Raises:
+        ConfigurationError: nothing of that name can be asked for.
+    """
+    if requested not in PRECISIONS:
+        choices = ", ".join(map(repr, PRECISIONS))
+        msg = f"precision is one of {choices}, not {requested!r}"
+        raise ConfigurationError(msg)
+
+
 def resolve_precision(requested: str) -> str:
     """Return the name of the Keras dtype policy to train with.
 
@@ -49,10 +61,7 @@ def resolve_precision(requested: str) -> str:
     Raises:
         ConfigurationError: nothing of that name can be asked for.
     """
-    if requested not in PRECISIONS:
-        choices = ", ".join(map(repr, PRECISIONS))
-        msg = f"precision is one of {choices}, not {requested!r}"
-        raise ConfigurationError(msg)
+    check_precision(requested)
     if requested != "auto":
         return requested
     import keras

@@ -167,21 +167,13 @@ class KerasExecutor:
         return Snapshot()
 
     def _callbacks_for(self, trial: Trial) -> list[keras.callbacks.Callback]:
-        if self._callbacks is None:
-            return []
-        if callable(self._callbacks):
-            return list(self._callbacks(trial))
-        copies = []
-        for callback in self._callbacks:
-            try:
-                copies.append(copy.deepcopy(callback))
-            except Exception as error:
-                msg = (
-                    f"the callback {type(callback).__name__} cannot be copied for each trial "
-                    f"({error}); pass callbacks=lambda trial: [...] that makes new ones"
-                )
-                raise ConfigurationError(msg) from error
-        return copies
+        given = self._callbacks(trial) if callable(self._callbacks) else self._callbacks
+        callbacks = [] if given is None else list(given)
+        for callback in callbacks:
+            if not isinstance(callback, keras.callbacks.Callback):
+                msg = f"callbacks must be Keras callbacks, and {callback!r} is none"
+                raise ConfigurationError(msg)
+        return callbacks if callable(self._callbacks) else list(map(_copied, callbacks))
 
     def _first_due(self) -> int:
         """Return the epoch after which the objective must have been logged."""
@@ -217,6 +209,17 @@ def checked_model(result: object, name: str) -> keras.Model:
         msg = f"{name} returned a model that is not compiled; call model.compile(...) in it"
         raise ModelFunctionError(msg)
     return result
+
+
+def _copied(callback: keras.callbacks.Callback) -> keras.callbacks.Callback:
+    try:
+        return copy.deepcopy(callback)
+    except Exception as error:
+        msg = (
+            f"the callback {type(callback).__name__} cannot be copied for each trial ({error}); "
+            "pass callbacks=lambda trial: [...] that makes new ones"
+        )
+        raise ConfigurationError(msg) from error
 
 
 def restored_model(
