@@ -8,6 +8,8 @@ that is the only view of it an oracle needs.
 Values that come from outside, such as a JSON file, pass through `canonical`: it returns the
 domain's own value for an equal one (``0`` for ``0.0``, ``0.30000000000000004`` for ``0.3``), or
 raises `HyperparameterError`.
+
+Longer than other files, since it is seven small classes of one shape that are best read together.
 """
 
 import math

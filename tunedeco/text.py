@@ -1,4 +1,4 @@
-"""Plain text for people: aligned tables, and durations, the same wherever we print."""
+"""Plain text for people: aligned tables, the same wherever we print."""
 
 from collections.abc import Sequence
 

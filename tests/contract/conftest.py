@@ -3,7 +3,4 @@
 import sys
 from pathlib import Path
 
-import pytest
-
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-pytest.register_assert_rewrite("tunedeco.testing")

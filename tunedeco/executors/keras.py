@@ -8,7 +8,7 @@ clean Keras state and from seeds of its own, so that a trial does not depend on 
 import contextlib
 import copy
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
@@ -265,16 +265,6 @@ def describe(error: BaseException) -> dict[str, str]:
         "message": str(error),
         "traceback": "".join(traceback.format_exception(error)),
     }
-
-
-def _scalars(logs: Mapping[str, Any]) -> dict[str, float]:
-    scalars = {}
-    for name, value in logs.items():
-        try:
-            scalars[name] = float(value)
-        except (TypeError, ValueError):
-            continue  # a metric that is not one number, such as a value for each class
-    return scalars
 
 
 def _add_objective(model: keras.Model, objective: Objective) -> None:
