@@ -45,9 +45,10 @@ class Snapshot:
             CheckpointError: it is the state of another model.
         """
         if self.arrays:
-            model.optimizer.build(model.trainable_variables)
             put("model", model.variables, self.arrays)
-            put("optimizer", model.optimizer.variables, self.arrays)
+            if model.optimizer is not None:
+                model.optimizer.build(model.trainable_variables)
+                put("optimizer", model.optimizer.variables, self.arrays)
 
 
 @dataclass
@@ -207,7 +208,8 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
         """Return the present state of training."""
         states, arrays = callbacks_state(self._job.callbacks)
         arrays |= take("model", self.model.variables)
-        arrays |= take("optimizer", self.model.optimizer.variables)
+        if self.model.optimizer is not None:  # a training step of one's own may do without
+            arrays |= take("optimizer", self.model.optimizer.variables)
         arrays |= {f"best/{i:05}": weights for i, weights in enumerate(self._best)}
         if step:
             arrays |= take("metrics", self.model.metrics_variables)
