@@ -145,12 +145,13 @@ def Boolean(name: str, *, group: str = DEFAULT_GROUP, default: bool | Unset = UN
     return cast("bool", ask(name, group, default, domains.Boolean))
 
 
-def Fixed(name: str, value: T, *, group: str = DEFAULT_GROUP) -> T:
+def Fixed(name: str, value: T, *, group: str = DEFAULT_GROUP, default: T | Unset = UNSET) -> T:
     """One value that is named, grouped and exported with the others, and never searched.
 
     Args:
         name: its name, unique within the group.
         value: a str, int, float, bool or None.
         group: its group.
+        default: nothing else than the value.
     """
-    return cast("T", ask(name, group, UNSET, domains.Fixed, value))
+    return cast("T", ask(name, group, default, domains.Fixed, value))

@@ -79,6 +79,7 @@ def open_search(
 
 def move_aside(directory: Path) -> Path:
     """Rename a directory to the first free of ``<name>.1``, ``<name>.2`` and so on."""
+    directory = directory.absolute()  # "." has no name of its own
     names = (directory.with_name(f"{directory.name}.{i}") for i in itertools.count(1))
     aside = next(name for name in names if not name.exists())
     return directory.rename(aside)

@@ -141,6 +141,16 @@ def _capability(text: str) -> tuple[int, int] | None:
     return (int(match[1]), int(match[2])) if match else None
 
 
+def forget_programs() -> None:
+    """Give back the memory of compiled programs: JAX keeps every one, whatever Keras clears."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        jax.clear_caches()
+
+
 def synchronize(model: Any) -> None:  # noqa: ANN401 (a Keras model)
     """Bring a model's variables up to date within an epoch: JAX holds their values elsewhere."""
     if hasattr(model, "jax_state_sync"):

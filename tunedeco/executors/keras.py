@@ -121,7 +121,7 @@ class KerasExecutor:
 
         def began(model: keras.Model) -> None:
             parameters = int(model.count_params())
-            if work.trial.parameters is None:
+            if (watch.snapshot.epoch, watch.snapshot.step) == (0, 0):  # else it has been said
                 met = tuple(h for h in trace.space if h.key not in proposed)
                 emit(Built(number, trace.values, met, parameters, self.policy, self._inputs))
             if self._max_parameters is not None and parameters > self._max_parameters:
@@ -193,6 +193,7 @@ def clean_session(policy: str) -> Iterator[None]:
             yield
         finally:
             keras.utils.clear_session()
+            devices.forget_programs()
 
 
 def checked_model(result: object, name: str) -> keras.Model:

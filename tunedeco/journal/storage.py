@@ -339,7 +339,7 @@ class JournalDB(TinyDB):
 def _line(seq: int, content: object, crc: int) -> tuple[bytes, int]:
     """Return a line, and the checksum from which the next one continues."""
     try:
-        text = json.dumps(content, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+        text = json.dumps(content, separators=(",", ":"), allow_nan=False)
         body = text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         msg = f"not a document that JSON can hold ({error}): {content!r:.200}"

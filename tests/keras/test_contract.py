@@ -1,0 +1,35 @@
+"""The Keras executor satisfies the contract of executors."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from tunedeco import Objective
+from tunedeco.executors.data import prepare
+from tunedeco.executors.keras import KerasExecutor
+from tunedeco.testing import ExecutorContract, toy
+
+pytestmark = pytest.mark.keras
+
+
+def model_fn() -> keras.Model:
+    model = keras.Sequential([keras.layers.Dense(int(toy()), activation="tanh")])
+    model.add(keras.layers.Dropout(0.2))
+    model.add(keras.layers.Dense(1))
+    model.compile(loss="mse")
+    return model
+
+
+class TestKerasExecutor(ExecutorContract):
+    @pytest.fixture(autouse=True)
+    def _directory(self, tmp_path: Path) -> None:
+        self.directory = tmp_path / "checkpoints"
+
+    def executor(self) -> Any:
+        objective = Objective("loss")
+        x = np.random.RandomState(0).normal(size=(24, 3))
+        data = prepare(x, x[:, :1], None, {"batch_size": 8}, objective)
+        return KerasExecutor(model_fn, objective, data, self.directory)
