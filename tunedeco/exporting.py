@@ -8,12 +8,12 @@ Schema ``tunedeco/best/1``: one object with ``schema``, ``name`` (of the model f
 import json
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tunedeco.errors import ExportError
+from tunedeco.files import replacing
 from tunedeco.space import Values
 
 SCHEMA = "tunedeco/best/1"
@@ -84,16 +84,10 @@ def write(path: str | os.PathLike[str], data: Mapping[str, Any]) -> Path:
     """
     content = json.dumps(data, indent=2, allow_nan=False) + "\n"
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
+        with replacing(target) as file:
+            file.write(content.encode())
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         msg = f"cannot write {target}: {error.strerror or error}; give a path that is writable"
         raise ExportError(msg) from error
     return target

@@ -6,22 +6,25 @@ not used.
 """
 
 import hashlib
+import io
 import json
-import os
+import re
 import zipfile
 from collections.abc import Container, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from tunedeco.errors import CheckpointError
+from tunedeco.files import replacing
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 _META = "meta.json"
+_NAME = re.compile(r"\d{5,}-\d{5,}-\d{7,}\.npz\Z|\.\d{5,}-\d{5,}-\d{7,}\.npz\.\d+\.tmp\Z")
 
 
 def path(directory: Path, trial: int, epoch: int, step: int) -> Path:
@@ -40,21 +43,15 @@ def write(file: Path, arrays: Arrays, meta: Mapping[str, Any]) -> str:
     Raises:
         CheckpointError: it cannot be written; an earlier file of that name is untouched.
     """
-    temporary = file.with_name(f".{file.name}.tmp")
     text = np.frombuffer(json.dumps(meta, allow_nan=False).encode(), np.uint8)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w+b") as handle:
+        with replacing(file) as handle:
             np.savez(handle, allow_pickle=False, **{_META: text, **arrays})
             handle.flush()
-            os.fsync(handle.fileno())
             handle.seek(0)
             digest = hashlib.file_digest(handle, "sha256").hexdigest()
-        temporary.replace(file)
-        flush_directory(file.parent)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         msg = f"cannot write {file} ({error}); make room, or choose another directory"
         raise CheckpointError(msg) from error
     return digest
@@ -63,37 +60,54 @@ def write(file: Path, arrays: Arrays, meta: Mapping[str, Any]) -> str:
 def read(file: Path, digest: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
     """Read a checkpoint: its arrays and its JSON.
 
+    The file may be anybody's: nothing in it is run, and no more memory is taken than it has bytes.
+
     Raises:
         CheckpointError: it is not there, or not what was written.
     """
     try:
         with file.open("rb") as handle:
-            if hashlib.file_digest(handle, "sha256").hexdigest() != digest:
-                msg = f"{file} is damaged: it is not what the journal says was written"
-                raise CheckpointError(msg)
-            handle.seek(0)
-            with np.load(handle, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        msg = f"cannot read {file}: {error}"
+            whole = hashlib.file_digest(handle, "sha256").hexdigest() == digest
+            arrays = _arrays(handle) if whole else {}
+        meta = dict(json.loads(arrays.pop(_META).tobytes())) if whole else {}
+    except Exception as error:  # a file that is anybody's can be wrong in any way
+        msg = f"cannot read {file}: {type(error).__name__}: {error}"
         raise CheckpointError(msg) from error
-    meta = json.loads(arrays.pop(_META).tobytes())
+    if not whole:
+        msg = f"{file} is damaged: it is not what the journal says was written"
+        raise CheckpointError(msg)
     return arrays, meta
 
 
+def _arrays(handle: BinaryIO) -> dict[str, npt.NDArray[Any]]:
+    with zipfile.ZipFile(handle) as archive:
+        return {e.filename.removesuffix(".npy"): _array(archive, e) for e in archive.filelist}
+
+
+def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> npt.NDArray[Any]:
+    """Return an array of an archive as a view of its bytes, so that no header can ask for more."""
+    if entry.compress_type != zipfile.ZIP_STORED:
+        msg = f"{entry.filename} is compressed, as no checkpoint is"
+        raise ValueError(msg)
+    data = archive.read(entry)
+    stream = io.BytesIO(data)
+    if (version := np.lib.format.read_magic(stream)) != (1, 0):
+        msg = f"{entry.filename} has version {version}"
+        raise ValueError(msg)
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    if 0 in shape:
+        return np.zeros(shape, dtype)
+    flat = np.frombuffer(data, dtype, offset=stream.tell())
+    return flat.reshape(shape, order="F" if fortran else "C")
+
+
 def prune(directory: Path, keep: Container[Path]) -> None:
-    """Delete every checkpoint but those to keep, and what a crash left half-written."""
-    for file in directory.glob("*.npz*"):
-        if file not in keep:
-            file.unlink(missing_ok=True)
-    for file in directory.glob(".*.tmp"):
-        file.unlink(missing_ok=True)
+    """Delete every checkpoint but those to keep, and what a crash left half-written.
 
-
-def flush_directory(directory: Path) -> None:
-    """Make the names in a directory durable: what was renamed stays renamed."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    What cannot be deleted now is deleted after the next checkpoint. Files that are not checkpoints
+    are left alone.
+    """
+    for file in directory.glob("*"):
+        if _NAME.match(file.name) and file not in keep:
+            with suppress(OSError):
+                file.unlink()

@@ -1,25 +1,13 @@
 """The journal file: a TinyDB storage that appends checksummed lines, and never rewrites.
 
-Each line is a JSON object whose checks come first, in a fixed form::
-
-    {"seq":17,"size":123,"crc":"9f3a2b1c","doc":["_default",17,{...}]}
-
-``size`` is the length of what stands behind ``"doc":`` up to the last brace; ``crc`` is a CRC-32 of
-seq, size and that, continued from the line before, so that a line that is missing or moved shows.
-The first line is a header. A line cut short at the end of the file is what a crash leaves: readers
-pass over it, and the next writer cuts it off. Anything else that fails its check is reported.
+What a line is, `tunedeco.journal.lines` says. A line cut short at the end of the file is passed
+over, and cut off by the next writer; anything else that fails its check is reported with its place.
 """
 
-import fcntl
 import gc
-import json
 import os
-import re
-import socket
-import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
@@ -28,12 +16,10 @@ from tinydb.queries import QueryLike
 from tinydb.storages import Storage
 from tinydb.table import Document, Table
 
-from tunedeco.errors import JournalDamaged, JournalError, JournalLocked
-
-SCHEMA = ["tunedeco-journal", 1]
-_HEAD = re.compile(rb'\{"seq":(0|[1-9]\d{0,17}),"size":([1-9]\d{0,8}),"crc":"([0-9a-f]{8})","doc":')
-_LONGEST_HEAD = 64
-_MAX_LINE = 64 * 2**20
+from tunedeco.errors import JournalDamaged, JournalError
+from tunedeco.files import flush_directory
+from tunedeco.journal import lines
+from tunedeco.journal.lock import Lock
 
 Documents = dict[str, dict[str, Any]]
 
@@ -53,7 +39,7 @@ class JournalStorage(Storage):
         self._path = Path(path)
         self._fsync = fsync
         self._file: int | None = None
-        self._lock: int | None = None
+        self._lock: Lock | None = None
         self._writer = os.getpid()
         self._closed = False
         self.generation = 0
@@ -95,12 +81,12 @@ class JournalStorage(Storage):
             return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._take_lock()
+            self._lock = Lock(self._path)
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
             self._writer = os.getpid()
             self._catch_up()
             os.ftruncate(self._file, self._offset)
-            self._flush_directory()
+            flush_directory(self._path.parent)
         except OSError as error:
             self._release()
             msg = f"cannot write {self._path}: {error.strerror or error}; choose another directory"
@@ -108,22 +94,6 @@ class JournalStorage(Storage):
         except BaseException:
             self._release()
             raise
-
-    def _take_lock(self) -> None:
-        lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(lock, 1000, 0).decode(errors="replace").strip() or "another process"
-            os.close(lock)
-            msg = f"{self._path} is being written by {holder}; wait for it, or stop it"
-            raise JournalLocked(msg) from None
-        since = datetime.now(UTC).isoformat(timespec="seconds")
-        os.ftruncate(lock, 0)
-        os.pwrite(
-            lock, f"process {os.getpid()} on {socket.gethostname()}, since {since}".encode(), 0
-        )
-        self._lock = lock
 
     def append(self, table: str, documents: Mapping[int, Mapping[str, Any]]) -> None:
         """Add documents to a table, all or none; when this returns they are on disk.
@@ -135,18 +105,28 @@ class JournalStorage(Storage):
         """
         self.read()
         self.lock()
-        lines: list[bytes] = []
+        new: list[bytes] = []
         crc = self._crc
+        if not self._seq:
+            line, crc = lines.encoded(0, lines.SCHEMA, crc)
+            new.append(line)
         for seq, (doc_id, document) in enumerate(documents.items(), max(self._seq, 1)):
-            if not self._seq and not lines:
-                line, crc = _line(0, SCHEMA, crc)
-                lines.append(line)
-            line, crc = _line(seq, [table, doc_id, document], crc)
-            lines.append(line)
-        self._write(b"".join(lines))
+            line, crc = lines.encoded(seq, [table, doc_id, document], crc)
+            new.append(line)
+        self._write(b"".join(new))
 
     def _write(self, data: bytes) -> None:
         assert self._file is not None
+        try:
+            there = os.path.samestat(os.fstat(self._file), self._path.stat())
+        except OSError:
+            there = False
+        if not there:
+            msg = (
+                f"{self._path} was moved or deleted while it was being written; nothing more is "
+                "written: put it back, or run the search again to begin anew"
+            )
+            raise JournalError(msg)
         try:
             view = memoryview(data)
             written = 0
@@ -155,7 +135,8 @@ class JournalStorage(Storage):
             if self._fsync:
                 os.fsync(self._file)
         except BaseException as error:
-            os.ftruncate(self._file, self._offset)
+            with suppress(OSError):  # then the next writer cuts it off
+                os.ftruncate(self._file, self._offset)
             if isinstance(error, OSError):
                 msg = (
                     f"cannot write {self._path}: {error.strerror or error}; nothing is lost: "
@@ -193,17 +174,11 @@ class JournalStorage(Storage):
         self._release()
 
     def _release(self) -> None:
-        for handle in (self._file, self._lock):
-            if handle is not None:
-                os.close(handle)
+        if self._file is not None:
+            os.close(self._file)
+        if self._lock is not None:
+            self._lock.release()
         self._file = self._lock = None
-
-    def _flush_directory(self) -> None:
-        handle = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
     def _catch_up(self) -> None:
         """Read what has been appended since the last time."""
@@ -230,50 +205,31 @@ class JournalStorage(Storage):
         position, seq, crc = 0, self._seq, self._crc
         found: list[tuple[str, str, dict[str, Any]]] = []
         while position < len(data):
-            head = _HEAD.match(data, position)
-            end = head.end() + int(head[2]) + 2 if head else 0
-            if head is None or data[end - 2 : end] != b"}\n":
-                if _torn(data[position:], head):
-                    break
-                self._damaged(seq, position, "it is not a line of a journal")
-            assert head is not None
-            body = data[head.end() : end - 2]
-            crc = _crc(int(head[1]), body, crc)
-            if int(head[1]) != seq or f"{crc:08x}".encode() != head[3]:
-                self._damaged(seq, position, "its checksum or its number is wrong")
             try:
-                content = _DECODER.decode(body.decode())
-            except (ValueError, RecursionError) as error:
-                self._damaged(seq, position, f"it is not JSON: {error}")
-            if seq == 0:
-                self._check_header(content)
-            else:
-                match content:
-                    case [str(table), int(doc_id), dict(document)]:
-                        found.append((table, str(doc_id), document))
-                    case _:
-                        self._damaged(seq, position, "it holds no document")
-            position, seq = end, seq + 1
+                line = lines.parsed(data, position, seq, crc)
+                if line is None:
+                    break
+                if seq == 0:
+                    lines.check_header(line.content)
+                else:
+                    table, doc_id, document = lines.document(line.content)
+                    found.append((table, str(doc_id), document))
+            except ValueError as problem:
+                place = f"line {seq + 1}, at byte {self._offset + position}"
+                msg = (
+                    f"{self._path} is damaged in {place}: {problem}; `tunedeco doctor "
+                    f"{self._path.parent}` says what can be saved"
+                )
+                raise JournalDamaged(msg) from None
+            except JournalError as error:
+                msg = f"{self._path} cannot be read: {error}"
+                raise JournalError(msg) from None
+            position, seq, crc = line.end, seq + 1, line.crc
         for table, key, document in found:
             self._tables.setdefault(table, {})[key] = document
         self._offset += position
         self._seq, self._crc = seq, crc
         self.generation += bool(found)
-
-    def _check_header(self, content: object) -> None:
-        match content:
-            case ["tunedeco-journal", 1]:
-                return
-            case ["tunedeco-journal", int(version)]:
-                msg = f"{self._path} has version {version}; use a newer tunedeco to read it"
-                raise JournalError(msg)
-            case _:
-                self._damaged(0, 0, "it is not the header of a journal")
-
-    def _damaged(self, seq: int, position: int, problem: str) -> NoReturn:
-        place = f"line {seq + 1}, at byte {self._offset + position}"
-        msg = f"{self._path} is damaged in {place}: {problem}"
-        raise JournalDamaged(msg)
 
 
 class _Additions:
@@ -336,36 +292,6 @@ class JournalDB(TinyDB):
     default_storage_class = JournalStorage  # type: ignore[assignment]  # TinyDB means any Storage
 
 
-def _line(seq: int, content: object, crc: int) -> tuple[bytes, int]:
-    """Return a line, and the checksum from which the next one continues."""
-    try:
-        text = json.dumps(content, separators=(",", ":"), allow_nan=False)
-        body = text.encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        msg = f"not a document that JSON can hold ({error}): {content!r:.200}"
-        raise JournalError(msg) from error
-    if len(body) > _MAX_LINE:
-        msg = f"a document of {len(body)} bytes is too large; {_MAX_LINE} is the limit"
-        raise JournalError(msg)
-    crc = _crc(seq, body, crc)
-    return b'{"seq":%d,"size":%d,"crc":"%08x","doc":%b}\n' % (seq, len(body), crc, body), crc
-
-
-def _crc(seq: int, body: bytes, previous: int) -> int:
-    return zlib.crc32(body, zlib.crc32(b"%d,%d," % (seq, len(body)), previous))
-
-
-def _torn(rest: bytes, head: re.Match[bytes] | None) -> bool:
-    """Return whether the rest of a file is what a crash leaves of one line."""
-    rest = rest.rstrip(b"\0")  # blocks that were never written
-    if not rest:
-        return True
-    if head is None:
-        start = b'{"seq":'
-        return len(rest) < _LONGEST_HEAD and b"\n" not in rest and rest[:7] == start[: len(rest)]
-    return len(rest) < head.end() - head.start() + int(head[2]) + 2 and b"\n" not in rest
-
-
 @contextmanager
 def _no_collection() -> Iterator[None]:
     """Keep the garbage collector from walking all documents again for each few hundred new ones."""
@@ -378,14 +304,6 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _no_constant(name: str) -> NoReturn:
-    msg = f"{name} is not JSON"
-    raise ValueError(msg)
-
-
 def _refuse() -> NoReturn:
     msg = "a journal is append-only: documents are added, never changed or removed"
     raise JournalError(msg)
-
-
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)  # json.loads would make one for each line

@@ -1,0 +1,182 @@
+"""The lines of a journal: how a document becomes one, and how one is read and checked.
+
+Each line is a JSON object whose checks come first, in a fixed form::
+
+    {"seq":17,"size":123,"crc":"9f3a2b1c","doc":["_default",17,{...}]}
+
+``size`` is the length of what stands behind ``"doc":`` up to the last brace; ``crc`` is a CRC-32 of
+seq, size and that, continued from the line before, so that a line that is missing or moved shows.
+The first line, with seq 0, is a header. A line cut short at the end of the file is what a crash
+leaves: readers pass over it, and the next writer cuts it off.
+"""
+
+import json
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple, NoReturn
+
+from tunedeco.errors import JournalError
+
+SCHEMA = ["tunedeco-journal", 1]
+HEAD = re.compile(rb'\{"seq":(0|[1-9]\d{0,17}),"size":([1-9]\d{0,8}),"crc":"([0-9a-f]{8})","doc":')
+_LONGEST_HEAD = 64
+_MAX_LINE = 64 * 2**20
+_MAX_DEPTH = 100  # of brackets in brackets; Python's own limit would strike who prints it
+
+
+class Line(NamedTuple):
+    """A line that passed its check."""
+
+    content: Any
+    """What JSON made of it."""
+    end: int
+    """Where the next one begins."""
+    crc: int
+    """From what the next one's checksum continues."""
+
+
+def encoded(seq: int, content: object, crc: int) -> tuple[bytes, int]:
+    """Return a line, and the checksum from which the next one continues.
+
+    Args:
+        seq: its number, from 0.
+        content: anything that JSON can hold.
+        crc: the checksum of the line before, 0 for the first.
+
+    Raises:
+        JournalError: JSON cannot hold it, or it is larger than 64 MiB.
+    """
+    try:
+        text = json.dumps(content, separators=(",", ":"), allow_nan=False)
+        body = text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        msg = f"not a document that JSON can hold ({error}): {content!r:.200}"
+        raise JournalError(msg) from error
+    if len(body) > _MAX_LINE:
+        msg = f"a document of {len(body)} bytes is too large; {_MAX_LINE} is the limit"
+        raise JournalError(msg)
+    if not _shallow(body, content):
+        msg = f"a document is nested more than {_MAX_DEPTH} levels deep: {content!r:.200}"
+        raise JournalError(msg)
+    crc = _crc(seq, body, crc)
+    return b'{"seq":%d,"size":%d,"crc":"%08x","doc":%b}\n' % (seq, len(body), crc, body), crc
+
+
+def journal(documents: Iterable[tuple[str, int, Any]]) -> Iterator[bytes]:
+    """Return the lines of a whole journal of (table, id, document)."""
+    line, crc = encoded(0, SCHEMA, 0)
+    yield line
+    for seq, document in enumerate(documents, 1):
+        line, crc = encoded(seq, document, crc)
+        yield line
+
+
+def parsed(data: bytes | bytearray, position: int, seq: int, crc: int) -> Line | None:
+    """Read the line at a position; return None where a crash cut the rest of the data short.
+
+    Args:
+        data: lines, and the end of the file.
+        position: where the line begins.
+        seq: the number it must have.
+        crc: the checksum of the line before.
+
+    Raises:
+        ValueError: it is not that line; says why.
+    """
+    head = HEAD.match(data, position)
+    end = head.end() + int(head[2]) + 2 if head else 0
+    if head is None or data[end - 2 : end] != b"}\n":
+        if _torn(bytes(data[position:]), head):
+            return None
+        msg = "it is not a line of a journal"
+        raise ValueError(msg)
+    body = bytes(data[head.end() : end - 2])
+    crc = _crc(int(head[1]), body, crc)
+    if int(head[1]) != seq or crc != int(head[3], 16):
+        msg = "its checksum or its number is wrong"
+        raise ValueError(msg)
+    if len(body) > _MAX_LINE:
+        msg = f"it is larger than {_MAX_LINE} bytes"
+        raise ValueError(msg)
+    try:
+        content = _DECODER.decode(body.decode())
+    except (ValueError, RecursionError) as error:
+        msg = f"it is not JSON: {error}"
+        raise ValueError(msg) from error
+    if not _shallow(body, content):
+        msg = f"it is nested more than {_MAX_DEPTH} levels deep"
+        raise ValueError(msg)
+    return Line(content, end, crc)
+
+
+def check_header(content: object) -> None:
+    """Check the content of the first line.
+
+    Raises:
+        JournalError: it is of a version that is not known here.
+        ValueError: it is no header.
+    """
+    match content:
+        case ["tunedeco-journal", 1]:
+            return
+        case ["tunedeco-journal", int(version)]:
+            msg = f"it has version {version}; use a newer tunedeco to read it"
+            raise JournalError(msg)
+        case _:
+            msg = "it is not the header of a journal"
+            raise ValueError(msg)
+
+
+def document(content: object) -> tuple[str, int, dict[str, Any]]:
+    """Return the (table, id, document) that a later line holds.
+
+    Raises:
+        ValueError: it holds none.
+    """
+    match content:
+        case [str(table), int(doc_id), dict(fields)]:
+            return table, doc_id, fields
+        case _:
+            msg = "it holds no document"
+            raise ValueError(msg)
+
+
+def _crc(seq: int, body: bytes, previous: int) -> int:
+    return zlib.crc32(body, zlib.crc32(b"%d,%d," % (seq, len(body)), previous))
+
+
+def _torn(rest: bytes, head: re.Match[bytes] | None) -> bool:
+    """Return whether the rest of a file is what a crash leaves of one line."""
+    rest = rest.rstrip(b"\0")  # blocks that were never written
+    if not rest:
+        return True
+    if head is None:
+        start = b'{"seq":'
+        return len(rest) < _LONGEST_HEAD and b"\n" not in rest and rest[:7] == start[: len(rest)]
+    return len(rest) < head.end() - head.start() + int(head[2]) + 2 and b"\n" not in rest
+
+
+def _shallow(body: bytes, content: object) -> bool:
+    """Return whether a document is nested no deeper than allowed."""
+    if body.count(b"[") + body.count(b"{") <= _MAX_DEPTH:  # nearly always, and at once
+        return True
+    level = [content]
+    for _ in range(_MAX_DEPTH + 1):
+        level = [
+            item
+            for outer in level
+            if isinstance(outer, (dict, list, tuple))
+            for item in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return True
+    return False
+
+
+def _no_constant(name: str) -> NoReturn:
+    msg = f"{name} is not JSON"
+    raise ValueError(msg)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)  # json.loads would make one for each line
