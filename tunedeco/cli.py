@@ -1,9 +1,10 @@
-"""The command line: look at a search from outside, while it runs or after.
+"""The command line: look at a search from outside, while it runs or after; and mend its journal.
 
-Reads the journal and nothing else; Keras is never loaded, nothing is ever written but an export.
+Keras is never loaded. Nothing is written but by ``export``, ``doctor --repair`` and ``compact``.
 """
 
 import argparse
+import dataclasses
 import json
 import sys
 from collections.abc import Sequence
@@ -11,26 +12,29 @@ from pathlib import Path
 
 from tunedeco import exporting
 from tunedeco.errors import TunedecoError
+from tunedeco.journal.compaction import compact
 from tunedeco.journal.journal import load
+from tunedeco.journal.repair import examined, repair
 from tunedeco.report import tables
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return 0, or 1 after an error and 2 for wrong arguments.
+    """Run one command; return 0, or 1 after an error and where `doctor` finds damage.
+
+    Wrong arguments end the program with status 2.
 
     Args:
         arguments: the words after the program's name; those of this process if None.
     """
     options = _parser().parse_args(arguments)
     try:
-        print(options.command(options))  # noqa: T201 (what a command is for)
+        return int(options.command(options))
     except TunedecoError as error:
         print(f"tunedeco: {error}", file=sys.stderr)  # noqa: T201
         return 1
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         sys.stderr.close()
         return 0
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -44,6 +48,8 @@ def _parser() -> argparse.ArgumentParser:
         ("trials", _trials, "all trials, in order"),
         ("best", _best, "the best trial"),
         ("export", _export, "write the best hyperparameters as a JSON file"),
+        ("doctor", _doctor, "check the journal and the checkpoints; status 1 if damaged"),
+        ("compact", _compact, "rewrite the journal with fewer events that amount to the same"),
     ):
         sub = commands.add_parser(name, parents=[shared], help=text, description=text)
         sub.set_defaults(command=command)
@@ -56,36 +62,66 @@ def _parser() -> argparse.ArgumentParser:
                 default=Path("best.json"),
                 help="the file to write (default: %(default)s); - for standard output",
             )
+        if name == "doctor":
+            sub.add_argument(
+                "--repair",
+                action="store_true",
+                help="write what can be saved as a new journal; the damaged one is kept beside it",
+            )
     return parser
 
 
-def _status(options: argparse.Namespace) -> str:
+def _status(options: argparse.Namespace) -> int:
     state = load(options.directory)
     if options.json:
-        return _json(tables.status(state))
-    return tables.summary(state, top=5)
+        return _print(_json(tables.status(state)))
+    return _print(tables.summary(state, top=5))
 
 
-def _trials(options: argparse.Namespace) -> str:
+def _trials(options: argparse.Namespace) -> int:
     state = load(options.directory)
     if options.json:
-        return _json([trial.to_json() for trial in state.trials])
-    return tables.trials_table(state, state.trials)
+        return _print(_json([trial.to_json() for trial in state.trials]))
+    return _print(tables.trials_table(state, state.trials))
 
 
-def _best(options: argparse.Namespace) -> str:
+def _best(options: argparse.Namespace) -> int:
     state = load(options.directory)
     if options.json:
-        return _json(state.best.to_json())
-    return tables.best(state)
+        return _print(_json(state.best.to_json()))
+    return _print(tables.best(state))
 
 
-def _export(options: argparse.Namespace) -> str:
+def _export(options: argparse.Namespace) -> int:
     data = tables.export(load(options.directory))
     if str(options.output) == "-":
-        return _json(data)
+        return _print(_json(data))
     path = exporting.write(options.output, data)
-    return _json(data) if options.json else f"wrote {path}"
+    return _print(_json(data) if options.json else f"wrote {path}")
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    # to look at checkpoints takes NumPy, which no other command waits for
+    from tunedeco.report.health import described, health
+
+    found = (repair if options.repair else examined)(options.directory)
+    _print(_json(health(found)) if options.json else described(found))
+    return int(bool(found.damages) and found.aside is None)
+
+
+def _compact(options: argparse.Namespace) -> int:
+    done = compact(options.directory)
+    if options.json:
+        return _print(_json(dataclasses.asdict(done)))
+    return _print(
+        f"{done.events + done.dropped:,} events became {done.events:,}, "
+        f"{done.bytes_before:,} bytes {done.bytes_after:,}"
+    )
+
+
+def _print(text: str) -> int:
+    print(text)  # noqa: T201 (what a command is for)
+    return 0
 
 
 def _json(data: object) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, final
 
+from tunedeco import typed
+from tunedeco.errors import JournalError
 from tunedeco.objective import Objective
 from tunedeco.space import Hyperparameter, Space, Values
 from tunedeco.trial import Checkpoint, Epoch, State
@@ -68,6 +70,39 @@ class Started(Event):
     kind: ClassVar[str] = "started"
     budgets: Mapping[str, Any]
     runtime: Mapping[str, Any] = field(default_factory=dict)
+
+
+@final
+@dataclass(frozen=True)
+class Extended(Event):
+    """The search became another one, and took over those of its trials that lie in it."""
+
+    kind: ClassVar[str] = "extended"
+    space: Space
+    met: tuple[Hyperparameter, ...]
+    """What trials that are carried over ask for beside what the space has."""
+    oracle: Mapping[str, Any]
+    seed: int
+    carried: tuple[int, ...]
+    """The numbers of the trials that lie in the space; all others are set aside."""
+    runtime: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return super().to_json() | {
+            "space": self.space.to_json(),
+            "met": [h.to_json() for h in self.met],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Extended":
+        return cls(
+            **{
+                **data,
+                "space": Space.from_json(data["space"]),
+                "met": tuple(map(Hyperparameter.from_json, data["met"])),
+                "carried": tuple(data["carried"]),
+            }
+        )
 
 
 @final
@@ -139,7 +174,7 @@ class Trained(Event):
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Trained":
         epochs = tuple(map(Epoch.from_json, data["epochs"]))
-        return cls(data["trial"], epochs, Checkpoint(**data["checkpoint"]))
+        return cls(data["trial"], epochs, Checkpoint.from_json(data["checkpoint"]))
 
 
 @final
@@ -170,7 +205,7 @@ class Stopped(Event):
 
 _KINDS: dict[str, type[Event]] = {
     event.kind: event
-    for event in (Created, Started, Proposed, Resumed, Built, Trained, Ended, Stopped)
+    for event in (Created, Started, Extended, Proposed, Resumed, Built, Trained, Ended, Stopped)
 }
 _FIELDS = {event: tuple(f.name for f in fields(event)) for event in _KINDS.values()}  # type: ignore[arg-type]
 
@@ -179,7 +214,14 @@ def event_from_json(data: Mapping[str, Any]) -> Event:
     """Return the event that `Event.to_json` described.
 
     Raises:
-        KeyError, TypeError, ValueError: it is not such a description.
+        JournalError: it is not such a description.
     """
-    rest = dict(data)
-    return _KINDS[rest.pop("event")].from_json(rest)
+    try:
+        rest = dict(data)
+        return typed.checked(_KINDS[rest.pop("event")].from_json(rest))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        msg = (
+            f"it is not one this version understands ({type(error).__name__}: {error}); use the "
+            "version of tunedeco that wrote it"
+        )
+        raise JournalError(msg) from error

@@ -15,8 +15,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from tunedeco import tracing
 from tunedeco.errors import HyperparameterError, OracleError, SearchMismatch, TooManyFailures
-from tunedeco.events import Created, Ended, Event, Proposed, Resumed, Started, Stopped
+from tunedeco.events import Created, Ended, Event, Extended, Proposed, Resumed, Started, Stopped
 from tunedeco.executors.base import Executor, Interrupted, Slice
 from tunedeco.journal.journal import Journal
 from tunedeco.journal.search_state import SearchState
@@ -49,11 +50,21 @@ class Budgets:
 
 
 def open_search(
-    directory: Path, wanted: Created, *, overwrite: bool
+    directory: Path,
+    wanted: Created,
+    *,
+    overwrite: bool = False,
+    extend: Callable[[SearchState], Extended] | None = None,
 ) -> tuple[Journal, SearchState]:
     """Open the journal of a search for writing, and fold it; a new directory gives an empty one.
 
     A search there that has trained nothing yet makes way; any other must be the same one.
+
+    Args:
+        directory: where the search lives.
+        wanted: the search that is to be there.
+        overwrite: move any other aside.
+        extend: makes another with the same objective into this one.
 
     Raises:
         SearchMismatch: another search lives in the directory; shows the differences.
@@ -67,14 +78,49 @@ def open_search(
         if not differences and not (overwrite and state.created):
             stack.pop_all()  # it stays open
             return journal, state
+        if extend and state.created and state.created.objective == wanted.objective:
+            event = extend(state)
+            journal.append(event)
+            state.apply(event)
+            stack.pop_all()
+            return journal, state
         if state.epochs and not overwrite:
             msg = "\n  ".join([f"{directory} holds another search:", *differences]) + (
                 "\nrun it with its own settings to continue it, or choose another directory=, "
                 "or pass overwrite=True to move it aside and begin anew"
             )
+            if state.created and state.created.objective == wanted.objective:
+                msg += (
+                    ", or extend=True to go on with those of its trials that lie in the new space"
+                )
             raise SearchMismatch(msg)
-    move_aside(directory)
-    return open_search(directory, wanted, overwrite=False)
+        move_aside(directory)  # under its lock, so that nobody writes it meanwhile
+    return open_search(directory, wanted)
+
+
+def carried_over(state: SearchState, wanted: Created, model_fn: Callable[[], object]) -> Extended:
+    """Return what makes a search into another, with those of its trials that lie in the new space.
+
+    A trial does if the model function, given its values, asks for exactly these. Trials that failed
+    or were rejected are not carried over: what has changed may have mended it.
+    """
+    space = wanted.space
+    carried = []
+    for trial in (state.outside.get(t.number, t) for t in state.trials):
+        if trial.state in (State.FAILED, State.REJECTED):
+            continue
+        asked = tracing.asks_only_for(model_fn, trial.values)
+        if asked is not None:
+            carried.append(trial.number)
+            space = space.extended(h for h in asked if h.key not in space.by_key)
+    return Extended(
+        wanted.space,
+        tuple(space)[len(wanted.space) :],
+        wanted.oracle,
+        wanted.seed,
+        tuple(carried),
+        circumstances(),
+    )
 
 
 def move_aside(directory: Path) -> Path:
@@ -218,10 +264,11 @@ class Search:
         left = budgets.epochs_left(state)
         if left is not None and left < 1:
             return "epoch_budget"
-        if budgets.max_trials is not None and len(state.trials) >= budgets.max_trials:
+        trials = tuple(t for t in state.trials if t.state is not State.OUTSIDE)
+        if budgets.max_trials is not None and len(trials) >= budgets.max_trials:
             return "max_trials"
         assert state.created is not None
-        decision = self._oracle.next(state.space, tuple(state.trials), state.created.seed)
+        decision = self._oracle.next(state.space, trials, state.created.seed)
         if isinstance(decision, Done):
             return "exhausted"
         oracle = type(self._oracle).__name__

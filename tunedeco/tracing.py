@@ -96,6 +96,18 @@ def from_values(values: Values, otherwise: Answer) -> Answer:
     return answer
 
 
+def asks_only_for(function: Callable[[], object], values: Values) -> Space | None:
+    """Return what a function asks for with these values; None if it is not exactly these.
+
+    Whatever the function raises counts as asking for something else.
+    """
+    try:
+        trace = run(function, from_values(values, defaults))[1]
+    except Exception:  # noqa: BLE001 (the user's function, with values it may not be made for)
+        return None
+    return trace.space if trace.values == values else None
+
+
 def _describe(hyperparameter: Hyperparameter) -> str:
     return (
         f"{hyperparameter.domain.kind} {hyperparameter.domain} with default "

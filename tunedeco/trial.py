@@ -10,6 +10,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from tunedeco import typed
 from tunedeco.space import Values, canonical_json
 
 
@@ -26,6 +27,8 @@ class State(StrEnum):
     """Building or training it raised an error."""
     REJECTED = "rejected"
     """Turned away before training: larger than ``max_parameters``."""
+    OUTSIDE = "outside"
+    """It does not lie in the space any more, since the search was extended to another one."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Epoch:
 
     epoch: int
     logs: Mapping[str, float]
-    runtime: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    runtime: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object that the command line prints."""
@@ -43,7 +46,7 @@ class Epoch:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Epoch":
         """Return the epoch that `to_json` described."""
-        return cls(data["epoch"], logs_from_json(data["logs"]), data["runtime"])
+        return typed.checked(cls(data["epoch"], logs_from_json(data["logs"]), data["runtime"]))
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,13 @@ class Checkpoint:
     sha256: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON object that `Checkpoint(**...)` turns back into an equal one."""
+        """Return the JSON object that `from_json` turns back into an equal one."""
         return {"epoch": self.epoch, "step": self.step, "sha256": self.sha256}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Checkpoint":
+        """Return the checkpoint that `to_json` described."""
+        return typed.checked(cls(**data))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from tunedeco import exporting, signals, tracing
 from tunedeco.decorator import Tunable, callable_alone
 from tunedeco.domains import Value
 from tunedeco.errors import ConfigurationError, SearchNotFound
-from tunedeco.events import Created, Ended, Event, Trained
+from tunedeco.events import Created, Ended, Event, Extended, Trained
 from tunedeco.executors import checkpoints, devices
 from tunedeco.executors.base import Interrupted
 from tunedeco.journal.journal import load
@@ -23,7 +23,7 @@ from tunedeco.journal.search_state import SearchState
 from tunedeco.objective import Objective
 from tunedeco.oracles import Grid, Oracle, describe, resolve
 from tunedeco.report import tables
-from tunedeco.search import Budgets, Search, open_search
+from tunedeco.search import Budgets, Search, carried_over, open_search
 from tunedeco.space import Space
 from tunedeco.trial import State, Trial
 
@@ -52,6 +52,8 @@ class Tuner:
         max_consecutive_failures: failed trials in a row after which the search stops.
         keep: of how many of the best trials the weights are kept on disk.
         overwrite: move a search that lives in the directory aside, and begin a new one.
+        extend: make a search that lives in the directory with another space, oracle or seed into
+            this one: its trials that still lie in the space count, the others are set aside.
 
     Raises:
         ConfigurationError: an argument is wrong; says which.
@@ -75,6 +77,7 @@ class Tuner:
         max_consecutive_failures: int = 5,
         keep: int = 1,
         overwrite: bool = False,
+        extend: bool = False,
     ) -> None:
         function = model_fn.function if isinstance(model_fn, Tunable) else model_fn
         self.model_fn = callable_alone(function)
@@ -99,7 +102,11 @@ class Tuner:
         self.seed = seed
         devices.check_precision(precision)
         self.precision = precision
+        if overwrite and extend:
+            msg = "overwrite=True begins anew and extend=True goes on; give one of them"
+            raise ConfigurationError(msg)
         self.overwrite = overwrite
+        self.extend = extend
         default = Path("runs", re.sub(r"\W+", "-", self.name).strip("-") or "search")
         self.directory = default if directory is None else Path(directory)
         self._state: SearchState | None = None
@@ -186,7 +193,20 @@ class Tuner:
             checked_model(result, self.name)
             del result
         wanted = Created(self.name, self.objective, trace.space, describe(self.oracle), self.seed)
-        journal, state = open_search(self.directory, wanted, overwrite=self.overwrite)
+
+        def extended(state: SearchState) -> Extended:
+            with clean_session(executor.policy):
+                event = carried_over(state, wanted, self.model_fn)
+            if verbose:
+                print(_what_is_carried(event, state))  # noqa: T201 (as the documentation promises)
+            return event
+
+        journal, state = open_search(
+            self.directory,
+            wanted,
+            overwrite=self.overwrite,
+            extend=extended if self.extend else None,
+        )
         self._state = state
         progress = Progress(state, self._epochs_in_all(trace.space), verbose)
 
@@ -335,6 +355,15 @@ class Tuner:
                 return f"max_trials={self.budgets.max_trials} are done; give a larger number"
             case _:
                 return "every configuration of the space has been tried"
+
+
+def _what_is_carried(event: Extended, state: SearchState) -> str:
+    """Return how many trials an extended search has, and how many it has not."""
+    kept, lost = len(event.carried), len(state.trials) - len(event.carried)
+    return (
+        f"extended: {kept} of {len(state.trials)} trials lie in the new space and are carried "
+        f"over; {lost} do not, or had failed, and are set aside"
+    )
 
 
 def _count(name: str, value: object, *, optional: bool) -> None:

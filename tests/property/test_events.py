@@ -37,6 +37,7 @@ json_trees = st.recursive(
     max_leaves=3,
 )
 runtimes = st.dictionaries(texts, st.integers() | texts, max_size=2)
+seconds = st.dictionaries(texts, st.integers() | st.floats(0, 9), max_size=2)
 scores = st.floats(-5, 5) | st.sampled_from([1.0, 2.0, 2.0, math.nan, math.inf, -math.inf, 1e308])
 logs = st.fixed_dictionaries({"val_loss": scores}, optional={"loss": scores, "naïve\n名": scores})
 errors = st.none() | st.fixed_dictionaries({"type": texts, "message": texts, "traceback": texts})
@@ -122,7 +123,7 @@ def _trained(trial: int, before: int) -> st.SearchStrategy[Trained]:
         epochs = tuple(Epoch(i, *record) for i, record in enumerate(records, before + 1))
         return Trained(trial, epochs, Checkpoint(before + len(epochs), step, f"{before:064}"))
 
-    return st.builds(made, st.lists(st.tuples(logs, runtimes), max_size=2), st.sampled_from([0, 7]))
+    return st.builds(made, st.lists(st.tuples(logs, seconds), max_size=2), st.sampled_from([0, 7]))
 
 
 def _expect(expected: Expected, event: Event) -> None:

@@ -17,7 +17,7 @@ from tunedeco.journal.journal import load
 from tunedeco.journal.search_state import SearchState
 from tunedeco.oracles import Oracle, Random, describe
 from tunedeco.randomness import stream
-from tunedeco.search import Budgets, Search, open_search
+from tunedeco.search import Budgets, Search, carried_over, open_search
 from tunedeco.trial import Checkpoint, Epoch, State, Trial
 
 
@@ -184,6 +184,7 @@ def run_search(
     max_consecutive_failures: int = 5,
     max_parameters: int | None = None,
     overwrite: bool = False,
+    extend: bool = False,
     capacity: int = 1,
     every: int = 1,
     interrupt_at: int | None = None,
@@ -197,7 +198,12 @@ def run_search(
     wanted = Created("model_fn", Objective(objective), space, describe(oracle), seed)
     executor = FakeExecutor(function, capacity=capacity, max_parameters=max_parameters, every=every)
     budgets = Budgets(epoch_budget, max_epochs, max_trials, max_consecutive_failures)
-    journal, state = open_search(directory, wanted, overwrite=overwrite)
+    journal, state = open_search(
+        directory,
+        wanted,
+        overwrite=overwrite,
+        extend=(lambda state: carried_over(state, wanted, function)) if extend else None,
+    )
     sizes: list[int] = []
 
     def observe(event: Event) -> None:

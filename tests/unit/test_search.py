@@ -510,5 +510,5 @@ def test_an_event_of_another_version_is_refused(tmp_path: Path, event: Any) -> N
     run_search(tmp_path, plain_fn, max_trials=1)
     with Journal(tmp_path) as journal:
         number = journal._db.insert(event)
-    with pytest.raises(JournalError, match=f"event {number} is not one this version understands"):
+    with pytest.raises(JournalError, match=f"event {number}: it is not one this version"):
         load(tmp_path)

@@ -79,6 +79,18 @@ def read(file: Path, digest: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str
     return arrays, meta
 
 
+def problem(file: Path, digest: str) -> str | None:
+    """Return what is wrong with a checkpoint, such as ``"missing"``; None if it is whole."""
+    try:
+        with file.open("rb") as handle:
+            whole = hashlib.file_digest(handle, "sha256").hexdigest() == digest
+    except FileNotFoundError:
+        return "missing"
+    except OSError as error:
+        return error.strerror or str(error)
+    return None if whole else "damaged"
+
+
 def _arrays(handle: BinaryIO) -> dict[str, npt.NDArray[Any]]:
     with zipfile.ZipFile(handle) as archive:
         return {e.filename.removesuffix(".npy"): _array(archive, e) for e in archive.filelist}

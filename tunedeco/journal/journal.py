@@ -6,7 +6,7 @@ Anyone can open the file with ``TinyDB(path, storage=JournalStorage)`` and query
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tunedeco.errors import JournalError, SearchNotFound
 from tunedeco.events import Event, event_from_json
@@ -14,6 +14,8 @@ from tunedeco.journal.search_state import SearchState
 from tunedeco.journal.storage import JournalDB, JournalStorage
 
 FILE_NAME = "journal.jsonl"
+TABLE = JournalDB.default_table_name
+"""The table of events; a database may have others, which are its owner's."""
 
 
 class Journal:
@@ -51,17 +53,8 @@ class Journal:
         for document in self._db:
             try:
                 yield event_from_json(document)
-            except (
-                KeyError,
-                TypeError,
-                ValueError,
-                AttributeError,
-                OverflowError,
-            ) as error:
-                msg = (
-                    f"{self.path}: event {document.doc_id} is not one this version understands "
-                    f"({type(error).__name__}: {error}); use the version of tunedeco that wrote it"
-                )
+            except JournalError as error:
+                msg = f"{self.path}: event {document.doc_id}: {error}"
                 raise JournalError(msg) from error
 
     def state(self) -> SearchState:
@@ -74,6 +67,14 @@ class Journal:
         for event in self.events():
             state.apply(event)
         return state
+
+    def others(self) -> list[tuple[str, int, Any]]:
+        """Return the documents of other tables, as (table, id, document)."""
+        return [
+            (name, document.doc_id, dict(document))
+            for name in sorted(self._db.tables() - {TABLE})
+            for document in self._db.table(name)
+        ]
 
     def close(self) -> None:
         """Close the file, and let another process write."""
@@ -91,6 +92,20 @@ class Journal:
         self.close()
 
 
+def found(directory: Path) -> Path:
+    """Return the directory of a search, given that or its journal.
+
+    Raises:
+        SearchNotFound: there is none.
+    """
+    if directory.name == FILE_NAME:
+        directory = directory.parent
+    if not (directory / FILE_NAME).is_file():
+        msg = f"there is no search in {directory} (it would have a {FILE_NAME})"
+        raise SearchNotFound(msg)
+    return directory
+
+
 def load(directory: Path) -> SearchState:
     """Return the state of the search in a directory, or with that journal; nothing is written.
 
@@ -98,12 +113,7 @@ def load(directory: Path) -> SearchState:
         SearchNotFound: there is none.
         JournalError: it cannot be read.
     """
-    if directory.name == FILE_NAME:
-        directory = directory.parent
-    if not (directory / FILE_NAME).is_file():
-        msg = f"there is no search in {directory} (it would have a {FILE_NAME})"
-        raise SearchNotFound(msg)
-    with Journal(directory) as journal:
+    with Journal(found(directory)) as journal:
         state = journal.state()
     if state.created is None:
         msg = f"the search in {directory} has not begun"

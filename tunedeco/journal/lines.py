@@ -11,6 +11,7 @@ leaves: readers pass over it, and the next writer cuts it off.
 """
 
 import json
+import math
 import re
 import zlib
 from collections.abc import Iterable, Iterator
@@ -179,4 +180,14 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(msg)
 
 
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)  # json.loads would make one for each line
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        msg = f"{text:.50} is too large a number"
+        raise ValueError(msg)
+    return number
+
+
+_DECODER = json.JSONDecoder(
+    parse_constant=_no_constant, parse_float=_finite
+)  # json.loads would make one for each line

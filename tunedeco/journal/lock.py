@@ -3,12 +3,14 @@
 import fcntl
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tunedeco.errors import JournalLocked
+from tunedeco.errors import JournalError, JournalLocked
 
 
 class Lock:
@@ -16,37 +18,42 @@ class Lock:
 
     Raises:
         JournalLocked: another process has it; says which.
-        OSError: the file cannot be made or written.
+        JournalError: the file cannot be made or written.
     """
 
     def __init__(self, journal: Path) -> None:
         path = journal.with_name(f"{journal.name}.lock")
-        while True:
-            self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-            try:
-                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            while True:
+                self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+                with _closed_on_error(self._handle):
+                    self._take(journal)
                 if _same_file(path, self._handle):
                     break
-            except BlockingIOError:
-                holder = os.pread(self._handle, 1000, 0).decode(errors="replace").strip()
-                msg = (
-                    f"{journal} is being written by {holder or 'another process'}; wait for it, "
-                    "or stop it"
-                )
-                os.close(self._handle)
-                raise JournalLocked(msg) from None
-            except BaseException:
-                os.close(self._handle)
-                raise
-            os.close(self._handle)  # the directory was moved aside in between: look again
+                os.close(self._handle)  # the directory was moved aside in between: look again
+            with _closed_on_error(self._handle):
+                self._sign()
+        except OSError as error:
+            msg = f"cannot write {path}: {error.strerror or error}; choose another directory"
+            raise JournalError(msg) from error
+
+    def _take(self, journal: Path) -> None:
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(self._handle, 1000, 0).decode(errors="replace").strip()
+            msg = (
+                f"{journal} is being written by {holder or 'another process'}; wait for it, or "
+                "stop it"
+            )
+            raise JournalLocked(msg) from None
+
+    def _sign(self) -> None:
+        """Say in the file who holds it."""
         since = datetime.now(UTC).isoformat(timespec="seconds")
         holder = f"process {os.getpid()} on {socket.gethostname()}, since {since}"
-        try:
-            os.ftruncate(self._handle, 0)
-            os.pwrite(self._handle, holder.encode(), 0)
-        except BaseException:
-            os.close(self._handle)
-            raise
+        os.ftruncate(self._handle, 0)
+        os.pwrite(self._handle, holder.encode(), 0)
 
     def release(self) -> None:
         """Let another process write."""
@@ -62,6 +69,15 @@ class Lock:
         tb: TracebackType | None,
     ) -> None:
         self.release()
+
+
+@contextmanager
+def _closed_on_error(handle: int) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        os.close(handle)
+        raise
 
 
 def _same_file(path: Path, handle: int) -> bool:

@@ -1,7 +1,7 @@
 """The state of a search: a fold over its events, one at a time, and nothing beside them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from tunedeco.events import (
     Created,
     Ended,
     Event,
+    Extended,
     Proposed,
     Resumed,
     Started,
@@ -30,6 +31,8 @@ class SearchState:
     space: Space = field(default_factory=Space)
     """The hyperparameters known: those the search began with, and those met in trials."""
     trials: list[Trial] = field(default_factory=list)
+    outside: dict[int, Trial] = field(default_factory=dict)
+    """What the trials of state ``OUTSIDE`` were before the search was extended."""
     budgets: Mapping[str, Any] = field(default_factory=dict)
     """Those of the latest run."""
     sessions: list[Mapping[str, Any]] = field(default_factory=list)
@@ -55,7 +58,7 @@ class SearchState:
             raise NoTrialError(msg)
         return best
 
-    def apply(self, event: Event) -> None:
+    def apply(self, event: Event) -> None:  # noqa: C901 (a case for each event)
         """Take in one event.
 
         Raises:
@@ -68,6 +71,8 @@ class SearchState:
             case Started():
                 self.budgets, self.stopped = event.budgets, None
                 self.sessions.append(event.runtime)
+            case Extended():
+                self._extend(event)
             case Proposed():
                 self._check(self.created is not None, event, "the search does not exist yet")
                 self._check(event.trial == len(self.trials), event, "trials come in order")
@@ -85,6 +90,19 @@ class SearchState:
                 if event.reason != "interrupted":
                     self.failures = []
 
+    def _extend(self, event: Extended) -> None:
+        self._check(self.created is not None, event, "the search does not exist yet")
+        assert self.created is not None
+        self.space = event.space.extended(event.met)
+        self.created = replace(
+            self.created, space=event.space, oracle=event.oracle, seed=event.seed
+        )
+        known = [self.outside.get(trial.number, trial) for trial in self.trials]
+        self.outside = {t.number: t for t in known if t.number not in event.carried}
+        self.trials = [_set_aside(t) if t.number in self.outside else t for t in known]
+        self.epochs = sum(len(t.epochs) for t in known if t.number not in self.outside)
+        self.failures, self.stopped = [], None
+
     def _build(self, event: Built) -> None:
         trial = self._running(event)
         labels = {h.label for h in self.space} if event.met else set()
@@ -100,11 +118,10 @@ class SearchState:
 
     def _train(self, event: Trained) -> None:
         trial = self._running(event)
-        for epoch in event.epochs:
-            self._check(epoch.epoch == len(trial.epochs) + 1, event, "epochs come in order")
-            trial = self._scored(trial, epoch)
+        for number, epoch in enumerate(event.epochs, len(trial.epochs) + 1):
+            self._check(epoch.epoch == number, event, "epochs come in order")
         latest = (*trial.checkpoints, event.checkpoint)[-2:]
-        self.trials[event.trial] = replace(trial, checkpoints=latest)
+        self.trials[event.trial] = self._scored(trial, event.epochs, checkpoints=latest)
         self.epochs += len(event.epochs)
 
     def _end(self, event: Ended) -> None:
@@ -129,27 +146,32 @@ class SearchState:
             loss=None,
             best_epoch=None,
             epochs=(),
+        )
+        self.trials[event.trial] = self._scored(
+            blank,
+            kept,
             checkpoints=tuple(
                 c for c in trial.checkpoints if (c.epoch, c.step) <= (event.epoch, event.step)
             ),
-        )
-        for epoch in kept:
-            blank = self._scored(blank, epoch)
-        self.trials[event.trial] = replace(
-            blank, runtime={"resumes": trial.runtime.get("resumes", 0) + 1}
+            runtime={"resumes": trial.runtime.get("resumes", 0) + 1},
         )
 
-    def _scored(self, trial: Trial, epoch: Epoch) -> Trial:
+    def _scored(self, trial: Trial, epochs: Sequence[Epoch], **changes: Any) -> Trial:  # noqa: ANN401 (fields)
+        """Return a trial with more epochs, and whatever else changes with them."""
         assert self.created is not None
         objective = self.created.objective
-        trial = replace(trial, epochs=(*trial.epochs, epoch))
-        name = objective.find(epoch.logs)
-        if name is None or not math.isfinite(epoch.logs[name]):
-            return trial
-        loss = objective.loss(epoch.logs[name])
-        if trial.loss is not None and trial.loss <= loss:
-            return trial
-        return replace(trial, score=epoch.logs[name], loss=loss, best_epoch=epoch.epoch)
+        score, loss, best_epoch = trial.score, trial.loss, trial.best_epoch
+        for epoch in epochs:
+            name = objective.find(epoch.logs)
+            if name is None or not math.isfinite(epoch.logs[name]):
+                continue
+            found = objective.loss(epoch.logs[name])
+            if loss is None or found < loss:
+                score, loss, best_epoch = epoch.logs[name], found, epoch.epoch
+        every = (*trial.epochs, *epochs)
+        return replace(
+            trial, epochs=every, score=score, loss=loss, best_epoch=best_epoch, **changes
+        )
 
     def _running(self, event: Built | Trained | Ended) -> Trial:
         self._check(0 <= event.trial < len(self.trials), event, "there is no such trial")
@@ -161,3 +183,9 @@ class SearchState:
         if not holds:
             msg = f"the journal contradicts itself at {event.to_json()}: {problem}"
             raise JournalError(msg)
+
+
+def _set_aside(trial: Trial) -> Trial:
+    return replace(
+        trial, state=State.OUTSIDE, score=None, loss=None, best_epoch=None, checkpoints=()
+    )

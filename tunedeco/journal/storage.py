@@ -6,7 +6,7 @@ over, and cut off by the next writer; anything else that fails its check is repo
 
 import gc
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn, cast
@@ -17,7 +17,7 @@ from tinydb.storages import Storage
 from tinydb.table import Document, Table
 
 from tunedeco.errors import JournalDamaged, JournalError
-from tunedeco.files import flush_directory
+from tunedeco.files import flush_directory, replacing
 from tunedeco.journal import lines
 from tunedeco.journal.lock import Lock
 
@@ -290,6 +290,29 @@ class JournalDB(TinyDB):
 
     table_class = JournalTable
     default_storage_class = JournalStorage  # type: ignore[assignment]  # TinyDB means any Storage
+
+
+def rewrite(
+    path: Path, documents: Iterable[tuple[str, int, Any]], *, aside: Path | None = None
+) -> None:
+    """Replace a journal by one of these documents, atomically; the caller holds its `Lock`.
+
+    Args:
+        path: the journal.
+        documents: (table, id, document), in order.
+        aside: another name under which the replaced file is kept.
+
+    Raises:
+        JournalError: it cannot be written; the journal is as it was.
+    """
+    try:
+        if aside is not None:
+            os.link(path, aside)
+        with replacing(path) as file:
+            file.writelines(lines.journal(documents))
+    except OSError as error:
+        msg = f"cannot write {path}: {error.strerror or error}; it is as it was"
+        raise JournalError(msg) from error
 
 
 @contextmanager

@@ -42,7 +42,7 @@ class Oracle(Protocol):
 
         Args:
             space: what can be chosen; it may grow during a search.
-            trials: all trials so far, in the order proposed, running ones included.
+            trials: all trials in that space so far, in the order proposed, running ones included.
             seed: the search's seed.
         """
         ...

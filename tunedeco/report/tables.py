@@ -43,7 +43,8 @@ def trials_table(state: SearchState, trials: Sequence[Trial]) -> str:
 
 def summary(state: SearchState, top: int = 10) -> str:
     """Return the best trials as a table, and a line that counts all of them."""
-    best = ranked([t for t in state.trials if t.state is not State.FAILED])[:top]
+    shown = [t for t in state.trials if t.state not in (State.FAILED, State.OUTSIDE)]
+    best = ranked(shown)[:top]
     lines = [status_line(state)]
     if best:
         lines += ["", trials_table(state, best)]

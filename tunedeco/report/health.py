@@ -1,0 +1,83 @@
+"""What `tunedeco doctor` says of a search: its journal, and the checkpoints that it needs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tunedeco.executors import checkpoints
+from tunedeco.journal.repair import Examination
+from tunedeco.journal.search_state import SearchState
+from tunedeco.report.tables import ranked, status_line
+from tunedeco.trial import State, Trial
+
+
+def health(found: Examination) -> dict[str, Any]:
+    """Return what was found, as JSON."""
+    state = found.state
+    return {
+        "journal": str(found.path),
+        "damages": [
+            {"line": d.line, "byte": d.byte, "problem": d.problem, "mended": d.mended}
+            for d in found.damages
+        ],
+        "torn_bytes": found.torn,
+        "events": {"saved": len(found.documents), "given_up": found.given_up},
+        "trials": len(state.trials),
+        "epochs": state.epochs,
+        "kept_as": None if found.aside is None else str(found.aside),
+        "checkpoints": [
+            {"trial": trial.number, "file": str(file), "problem": problem}
+            for trial, file, problem in _bad_checkpoints(state, found.path.parent)
+        ],
+    }
+
+
+def described(found: Examination) -> str:
+    """Return what was found, as text, and what to do."""
+    directory = found.path.parent
+    lines = []
+    if found.damages:
+        lines.append(f"{found.path} is damaged:")
+        for damage in found.damages:
+            fate = "one flipped bit, which can be put right" if damage.mended else "lost"
+            lines.append(f"  line {damage.line}, at byte {damage.byte}: {damage.problem} ({fate})")
+        saved = f"saved: {len(found.documents)} events"
+        if found.given_up:
+            saved += f"; {found.given_up} that depend on what is lost are given up"
+        lines.append(saved)
+    else:
+        lines.append(f"{found.path} is sound: {len(found.documents)} events")
+    if found.torn:
+        lines.append(
+            f"a crash left {found.torn} bytes of an unfinished line at its end, which the next "
+            "search cuts off"
+        )
+    if found.state.created is None:
+        lines.append("there is no search in what can be read")
+    else:
+        lines.append(status_line(found.state))
+    for trial, file, problem in _bad_checkpoints(found.state, directory):
+        effect = (
+            "it goes on from an earlier one, or from its beginning"
+            if trial.state is State.RUNNING
+            else "its weights are lost, its score is not"
+        )
+        lines.append(f"{file}, of trial {trial.number}, is {problem}: {effect}")
+    if found.aside is not None:
+        lines.append(f"repaired; the damaged journal is kept as {found.aside}")
+    elif found.damages and found.state.created is not None:
+        lines.append(f"`tunedeco doctor {directory} --repair` writes what can be saved")
+    return "\n".join(lines)
+
+
+def _bad_checkpoints(state: SearchState, directory: Path) -> Iterator[tuple[Trial, Path, str]]:
+    """Yield the checkpoints that are needed and not whole: of running trials, and of the best."""
+    best = ranked([t for t in state.trials if t.loss is not None])[:1]
+    running = [t for t in state.trials if t.state is State.RUNNING]
+    for trial in (*best, *(t for t in running if t not in best)):
+        for checkpoint in trial.checkpoints[-1:]:
+            file = checkpoints.path(
+                directory / "checkpoints", trial.number, checkpoint.epoch, checkpoint.step
+            )
+            if (problem := checkpoints.problem(file, checkpoint.sha256)) is not None:
+                yield trial, file, problem
