@@ -3,14 +3,15 @@
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
-from tunedeco import Tuner
-from tunedeco.errors import CheckpointError
+from tunedeco import Choice, Tuner
+from tunedeco.errors import CheckpointError, ConfigurationError
 from tunedeco.executors import checkpoints
 
 pytestmark = pytest.mark.keras
@@ -182,6 +183,75 @@ def test_a_callbacks_own_memory(arrays: Arrays, make_tuner: MakeTuner) -> None:
         search(make_tuner(**settings), arrays, Counting(), Die(1, 2))
     tuner = search(make_tuner(**settings), arrays, Counting())
     assert [len(trial.epochs) for trial in tuner.trials] == [3]
+
+
+def averaged_fn() -> keras.Model:
+    """Build a model whose optimizer keeps averages of the weights."""
+    model = keras.Sequential(
+        [
+            keras.layers.Dense(Choice("units", [4, 8]), activation="relu"),
+            keras.layers.Dropout(0.3),
+            keras.layers.Dense(3, activation="softmax"),
+        ]
+    )
+    optimizer = keras.optimizers.SGD(0.1, momentum=0.9, use_ema=True, ema_momentum=0.9)
+    model.compile(optimizer, loss="sparse_categorical_crossentropy")
+    return model
+
+
+@pytest.mark.parametrize(
+    ("precision", "interruption"),
+    [
+        ("float32", Die(1, 4)),
+        ("mixed_bfloat16", Die(1, 4)),
+        ("mixed_float16", Signal(signal.SIGTERM, 1, 4)),
+    ],
+)
+def test_all_that_changes_while_training(
+    arrays: Arrays,
+    make_tuner: MakeTuner,
+    numbers: Numbers,
+    precision: str,
+    interruption: keras.callbacks.Callback,
+) -> None:
+    """Schedules, averages, saved files, logs and a loss scale go on as if nothing had been."""
+
+    def run(directory: str, *more: keras.callbacks.Callback) -> Any:
+        def callbacks(trial: Any) -> list[keras.callbacks.Callback]:
+            file = f"{directory}-{trial.number}"
+            return [
+                keras.callbacks.LearningRateScheduler(lambda epoch, lr: lr * 0.7),
+                keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
+                keras.callbacks.ModelCheckpoint(f"{file}.keras", "val_loss", save_best_only=True),
+                keras.callbacks.ModelCheckpoint(file + "-{epoch}.keras", save_freq=5),
+                keras.callbacks.CSVLogger(f"{file}.csv"),
+                *more,
+            ]
+
+        tuner = make_tuner(averaged_fn, max_epochs=3, precision=precision, directory=directory)
+        tuner.search(*arrays, validation_split=0.25, batch_size=8, callbacks=callbacks, verbose=0)
+        weights = tuner.best_model().get_weights()
+        files = {path.name.removeprefix(directory) for path in Path().glob(f"{directory}-*")}
+        lines = Path(f"{directory}-0.csv").read_text().splitlines()
+        return numbers(tuner), [w.tolist() for w in weights], files, lines
+
+    with pytest.raises((Stop, SystemExit)):
+        run("parted", interruption)
+    assert run("parted") == run("whole")
+
+
+def test_a_callback_that_would_resume_by_itself(arrays: Arrays, make_tuner: MakeTuner) -> None:
+    """Keras's own BackupAndRestore, which would load another trial's weights, is refused."""
+    with pytest.raises(ConfigurationError, match="leave BackupAndRestore out"):
+        search(make_tuner(), arrays, keras.callbacks.BackupAndRestore("backup"))
+
+
+def test_a_callback_whose_memory_is_not_json(arrays: Arrays, make_tuner: MakeTuner) -> None:
+    """What a callback wants to be kept and JSON cannot hold is refused, by its name."""
+    forgetful = Counting()
+    forgetful.get_state = lambda: {"best": np.float32(1)}
+    with pytest.raises(ConfigurationError, match=r"Counting: get_state\(\) must return"):
+        search(make_tuner(), arrays, forgetful)
 
 
 def test_the_disk_is_bounded(arrays: Arrays, make_tuner: MakeTuner) -> None:

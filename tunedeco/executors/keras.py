@@ -173,6 +173,9 @@ class KerasExecutor:
             if not isinstance(callback, keras.callbacks.Callback):
                 msg = f"callbacks must be Keras callbacks, and {callback!r} is none"
                 raise ConfigurationError(msg)
+            if isinstance(callback, keras.callbacks.BackupAndRestore):
+                msg = "leave BackupAndRestore out: a search goes on after a crash by itself"
+                raise ConfigurationError(msg)
         return callbacks if callable(self._callbacks) else list(map(_copied, callbacks))
 
     def _first_due(self) -> int:

@@ -5,6 +5,7 @@ Restoring all variables of model and optimizer continues training bit for bit; s
 ``.keras`` file does not.
 """
 
+import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from tunedeco.errors import CheckpointError
+from tunedeco.errors import CheckpointError, ConfigurationError
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -22,7 +23,10 @@ Arrays = dict[str, npt.NDArray[Any]]
 _REMEMBERED: Mapping[type[keras.callbacks.Callback], Sequence[str]] = {
     keras.callbacks.EarlyStopping: ("wait", "stopped_epoch", "best", "best_epoch"),
     keras.callbacks.ReduceLROnPlateau: ("wait", "cooldown_counter", "best"),
-    keras.callbacks.ModelCheckpoint: ("best", "_batches_seen_since_last_saving"),
+    keras.callbacks.ModelCheckpoint: (
+        *("best", "_batches_seen_since_last_saving", "_last_batch_seen"),
+    ),
+    keras.callbacks.SwapEMAWeights: ("_ema_weights_in_model",),
 }
 
 
@@ -47,9 +51,11 @@ def put(prefix: str, variables: Sequence[keras.Variable], arrays: Arrays) -> Non
         msg = f"the checkpoint's {prefix} variables are of another model"
         raise CheckpointError(msg)
     for variable, array in zip(variables, stored, strict=True):
+        own = keras.ops.convert_to_numpy(variable).dtype
         # NumPy stores the types it does not know, such as bfloat16, as raw bytes
-        raw = array.dtype.kind == "V"
-        own = keras.ops.convert_to_numpy(variable).dtype if raw else array.dtype
+        if array.dtype != own and (array.dtype.kind, array.itemsize) != ("V", own.itemsize):
+            msg = f"the checkpoint's {prefix} variables are of type {array.dtype}, not {own}"
+            raise CheckpointError(msg)
         variable.assign(array.view(own))
 
 
@@ -70,7 +76,7 @@ def callbacks_state(
     arrays: Arrays = {}
     for i, (kind, callback) in enumerate(_labelled(callbacks).items()):
         if hasattr(callback, "get_state"):
-            state = callback.get_state()
+            state = _json(callback.get_state(), kind)
         else:
             state = {n: _plain(getattr(callback, n, None)) for n in _remembered(callback)}
             for j, weights in enumerate(getattr(callback, "best_weights", None) or []):
@@ -85,6 +91,9 @@ def restore_callbacks(
     """Let callbacks remember what `callbacks_state` returned; call it after they began training.
 
     A callback that was not there before, or is no longer, changes nothing for the others.
+
+    Raises:
+        CheckpointError: the states are not what `callbacks_state` returns.
     """
     labelled = _labelled(callbacks)
     for i, (kind, state) in enumerate(states):
@@ -93,11 +102,17 @@ def restore_callbacks(
             continue
         if hasattr(callback, "set_state"):
             callback.set_state(state)
-        else:
-            for name, value in state.items():
+            continue
+        remembered = _remembered(callback)  # and nothing else is set, whatever the file says
+        try:
+            for name in set(state).intersection(remembered):
+                value = state[name]
                 setattr(callback, name, float(value) if isinstance(value, str) else value)
-            if weights := named(f"callback{i}", arrays):
-                callback.best_weights = weights
+        except (TypeError, ValueError, KeyError) as error:
+            msg = f"the checkpoint's state of {kind} is not one ({error})"
+            raise CheckpointError(msg) from error
+        if remembered and (weights := named(f"callback{i}", arrays)):
+            callback.best_weights = weights
 
 
 def _labelled(
@@ -118,6 +133,20 @@ def _remembered(callback: keras.callbacks.Callback) -> Sequence[str]:
         if isinstance(callback, kind):
             return names
     return ()
+
+
+def _json(state: Any, kind: str) -> Any:  # noqa: ANN401 (whatever JSON can hold)
+    """Return what a callback of the user's wants to be kept, if it can be.
+
+    Raises:
+        ConfigurationError: it is not JSON.
+    """
+    try:
+        return json.loads(json.dumps(state, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        name = kind.split(maxsplit=1)[0]
+        msg = f"the callback {name}: get_state() must return what JSON can hold: {error}"
+        raise ConfigurationError(msg) from error
 
 
 def _plain(value: Any) -> int | float | str | None:  # noqa: ANN401 (a number of any library)

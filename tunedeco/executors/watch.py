@@ -47,7 +47,8 @@ class Snapshot:
         if self.arrays:
             put("model", model.variables, self.arrays)
             if model.optimizer is not None:
-                model.optimizer.build(model.trainable_variables)
+                if not model.optimizer.built:  # a loss scale built twice has its variables twice
+                    model.optimizer.build(model.trainable_variables)
                 put("optimizer", model.optimizer.variables, self.arrays)
 
 
@@ -135,6 +136,9 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
                     # TensorFlow makes the metrics' variables in the first batch, and not before
                     model.test_on_batch(*self._job.feed[0])
             start.restore(model)
+            for callback in self._job.callbacks:
+                if start.meta and isinstance(callback, keras.callbacks.CSVLogger):
+                    callback.append = True  # else it would begin its file anew
             model.fit(
                 **arguments,
                 initial_epoch=start.epoch,
@@ -150,10 +154,8 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
         if self.model.built:
             self._announce()
-        if self.snapshot.meta:  # the other callbacks have just forgotten everything
-            restore_callbacks(
-                self._job.callbacks, self.snapshot.meta["callbacks"], self.snapshot.arrays
-            )
+        self.params["epochs"] = self._job.trial.until  # all callbacks share it
+        self._remind()
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
         self._started = time.monotonic()
@@ -164,6 +166,9 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
         if self._job.feed is not None:
             self._job.feed.epoch = epoch
         if self.snapshot.step and epoch == self.snapshot.epoch:
+            # this epoch had begun before: what the others do at its beginning has been done
+            self._remind()
+            self.snapshot.restore(self.model)
             put("metrics", self.model.metrics_variables, self.snapshot.arrays)
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
@@ -198,6 +203,13 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
             self._write(self.snapshot)
         if self._job.interrupted() and not stop:
             raise Interrupted
+
+    def _remind(self) -> None:
+        """Give the other callbacks back what they remembered: they forget when training begins."""
+        if self.snapshot.meta:
+            restore_callbacks(
+                self._job.callbacks, self.snapshot.meta["callbacks"], self.snapshot.arrays
+            )
 
     def _announce(self) -> None:
         if not self._announced:
