@@ -1,6 +1,6 @@
-"""Puts `fakes` where the tests find it, whatever pytest's import mode."""
+"""Puts `fakes` and `faults` where the tests find them, whatever pytest's import mode."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]

@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tunedeco import Choice, Linear, Objective, Range, tracing
-from tunedeco.errors import TunedecoError
+from tunedeco.errors import CheckpointError, TunedecoError
 from tunedeco.events import Built, Created, Ended, Event, Resumed, Trained
+from tunedeco.executors import checkpoints
 from tunedeco.executors.base import Emit, Interrupted, Report, Slice
 from tunedeco.journal.journal import load
 from tunedeco.journal.search_state import SearchState
@@ -53,6 +56,7 @@ class FakeExecutor:
         capacity: int = 1,
         max_parameters: int | None = None,
         every: int = 1,
+        checkpoints: Path | None = None,
     ) -> None:
         self.capacity = capacity
         self.submitted: list[int] = []
@@ -61,6 +65,7 @@ class FakeExecutor:
         self._model_fn = model_fn
         self._max_parameters = max_parameters
         self._every = every
+        self._checkpoints = checkpoints
         self._under_way: list[Iterator[Report]] = []
         self._interrupted = False
 
@@ -88,6 +93,8 @@ class FakeExecutor:
     def _train(self, trial: Trial, seed: int) -> Iterator[Report]:
         try:
             yield from self._followed(trial, seed)
+        except CheckpointError:
+            raise
         except Exception as error:  # noqa: BLE001 (as the real one: it fails the trial)
             described = {"type": type(error).__name__, "message": str(error)}
             yield Ended(trial.number, State.FAILED, described | {"traceback": _traceback(error)})
@@ -101,6 +108,9 @@ class FakeExecutor:
             )
 
         begin = trial.checkpoints[-1].epoch if trial.checkpoints else 0
+        if begin and self._checkpoints is not None:
+            file = checkpoints.path(self._checkpoints, number, begin, 0)
+            checkpoints.read(file, trial.checkpoints[-1].sha256)
         if trial.checkpoints or trial.parameters is not None:
             yield Resumed(number, begin, 0)
         curve, trace = tracing.run(self._model_fn, tracing.from_values(trial.values, draw))
@@ -120,9 +130,16 @@ class FakeExecutor:
             epochs.append(Epoch(epoch, logs, {"seconds": random.random()}))
             state = _over(curve, epochs, trial.until)
             if state is not None or epoch % self._every == 0:
-                yield Trained(number, tuple(epochs[begin:]), Checkpoint(epoch, 0, "0" * 64))
+                yield Trained(number, tuple(epochs[begin:]), self._checkpoint(number, epoch))
                 begin = epoch
         yield Ended(number, state)
+
+    def _checkpoint(self, trial: int, epoch: int) -> Checkpoint:
+        """Write a checkpoint, if there is a place for them."""
+        if self._checkpoints is None:
+            return Checkpoint(epoch, 0, "0" * 64)
+        file = checkpoints.path(self._checkpoints, trial, epoch, 0)
+        return Checkpoint(epoch, 0, checkpoints.write(file, {"epoch": np.array([epoch])}, {}))
 
 
 def _traceback(error: Exception) -> str:
@@ -187,6 +204,7 @@ def run_search(
     extend: bool = False,
     capacity: int = 1,
     every: int = 1,
+    with_checkpoints: bool = False,
     interrupt_at: int | None = None,
 ) -> Run:
     """Search as the tuner does, on a real journal; errors of ours are returned, with the state.
@@ -196,7 +214,13 @@ def run_search(
     oracle = Random() if oracle is None else oracle
     space = tracing.run(function, tracing.defaults)[1].space
     wanted = Created("model_fn", Objective(objective), space, describe(oracle), seed)
-    executor = FakeExecutor(function, capacity=capacity, max_parameters=max_parameters, every=every)
+    executor = FakeExecutor(
+        function,
+        capacity=capacity,
+        max_parameters=max_parameters,
+        every=every,
+        checkpoints=directory / "checkpoints" if with_checkpoints else None,
+    )
     budgets = Budgets(epoch_budget, max_epochs, max_trials, max_consecutive_failures)
     journal, state = open_search(
         directory,

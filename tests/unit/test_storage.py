@@ -275,6 +275,19 @@ def test_a_file_that_is_replaced(path: Path) -> None:
         assert [dict(document) for document in reader] == [{"new": 1}]
 
 
+def test_a_file_that_is_moved_away(path: Path) -> None:
+    """A writer whose file was moved or deleted says so, and writes neither there nor anew."""
+    for move in (lambda: path.parent.rename(path.parent.with_name("moved")), path.unlink):
+        path.parent.mkdir(exist_ok=True)
+        with JournalDB(path) as db:
+            db.insert({"first": 1})
+            move()
+            with pytest.raises(JournalError, match="was moved or deleted while it was"):
+                db.insert({"second": 2})
+            assert not path.exists()
+    assert read(path.parent.with_name("moved") / path.name)[-1] == {"first": 1}
+
+
 def test_a_fork_does_not_write(path: Path) -> None:
     """A process forked from the writer cannot write through what it inherited."""
     program = """
