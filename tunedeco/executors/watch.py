@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from tunedeco.events import Trained
-from tunedeco.executors import checkpoints, devices
+from tunedeco.executors import checkpoints, devices, generators
 from tunedeco.executors.base import Emit, Interrupted
 from tunedeco.executors.feed import Feed
 from tunedeco.executors.training_state import (
@@ -172,6 +172,9 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
             put("metrics", self.model.metrics_variables, self.snapshot.arrays)
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+        if batch == 0 and self.snapshot.step and self._epoch == self.snapshot.epoch:
+            # not before: to begin reading the data draws from them too
+            generators.put(self.snapshot.arrays)
         if not self._job.interrupted():
             return
         if self._job.feed is not None and (step := self._job.feed.first_step + batch):
@@ -224,7 +227,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
             arrays |= take("optimizer", self.model.optimizer.variables)
         arrays |= {f"best/{i:05}": weights for i, weights in enumerate(self._best)}
         if step:
-            arrays |= take("metrics", self.model.metrics_variables)
+            arrays |= take("metrics", self.model.metrics_variables) | generators.take()
         meta = {
             "stop": stop,
             "diverged": diverged,

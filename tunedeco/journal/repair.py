@@ -100,8 +100,10 @@ def examined(directory: Path) -> Examination:
                 continue
             documents.append(None)
             head = lines.HEAD.match(data, position)
-            position, known = end, head is not None
-            if head is not None:
+            position, known = end, number == 0 or head is not None
+            if number == 0:  # what it said is known
+                number, crc = 1, lines.encoded(0, lines.SCHEMA, 0)[1]
+            elif head is not None:
                 number, crc = int(head[1]) + 1, int(head[3], 16)
     kept, given_up, state = _sensible(documents)
     return Examination(path, tuple(kept), tuple(damages), given_up, torn, state)
