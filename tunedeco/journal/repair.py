@@ -86,7 +86,7 @@ def examined(directory: Path) -> Examination:
                 torn = len(data) - position
                 break
             if number == 0:
-                lines.check_header(line.content)
+                _check_header(line.content, path)
             else:
                 documents.append(lines.document(line.content))
             position, number, crc = line.end, number + 1, line.crc
@@ -132,6 +132,14 @@ def repair(directory: Path) -> Examination:
         aside = next(name for name in names if not name.exists())
         rewrite(path, result.documents, aside=aside)
     return replace(result, aside=aside)
+
+
+def _check_header(content: object, path: Path) -> None:
+    try:
+        lines.check_header(content)
+    except JournalError as error:
+        msg = f"{path} cannot be read: {error}"
+        raise JournalError(msg) from None
 
 
 def _mended(data: bytearray, position: int, end: int, number: int, crc: int) -> bool:
