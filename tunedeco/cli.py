@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tunedeco import exporting
+from tunedeco import exporting, text
 from tunedeco.errors import TunedecoError
 from tunedeco.journal.compaction import compact
 from tunedeco.journal.journal import load
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.command(options))
     except TunedecoError as error:
-        print(f"tunedeco: {error}", file=sys.stderr)  # noqa: T201
+        print(text.printable(f"tunedeco: {error}"), file=sys.stderr)  # noqa: T201
         return 1
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         sys.stderr.close()
@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("directory", metavar="DIR", type=Path, help="where the search lives")
     shared.add_argument("--json", action="store_true", help="print JSON")
-    for name, command, text in (
+    for name, command, about in (
         ("status", _status, "where the search stands"),
         ("trials", _trials, "all trials, in order"),
         ("best", _best, "the best trial"),
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         ("doctor", _doctor, "check the journal and the checkpoints; status 1 if damaged"),
         ("compact", _compact, "rewrite the journal with fewer events that amount to the same"),
     ):
-        sub = commands.add_parser(name, parents=[shared], help=text, description=text)
+        sub = commands.add_parser(name, parents=[shared], help=about, description=about)
         sub.set_defaults(command=command)
         if name == "export":
             sub.add_argument(
@@ -119,8 +119,8 @@ def _compact(options: argparse.Namespace) -> int:
     )
 
 
-def _print(text: str) -> int:
-    print(text)  # noqa: T201 (what a command is for)
+def _print(output: str) -> int:
+    print(text.printable(output))  # noqa: T201 (what a command is for)
     return 0
 
 

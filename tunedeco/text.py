@@ -28,3 +28,8 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return str(value)
+
+
+def printable(text: str) -> str:
+    """Return a text with every character that a terminal would obey, and not show, spelled out."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
