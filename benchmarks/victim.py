@@ -1,13 +1,12 @@
 """The search that `kill.py` kills and `full_disk.py` starves of room.
 
-``python benchmarks/victim.py DIR ORACLE TRIALS EPOCHS [--kill-at KIND N | --full-at KIND N]``
-searches in DIR, and appends every epoch that was trained to DIR.trained as ``trial epoch``. With an
-option, the Nth call of a kind (see ``tests/faults.py``) kills the process in its middle, or it and
-all later ones find the disk full. Prints how many calls there were of each kind, as JSON.
+``python benchmarks/victim.py DIR ORACLE TRIALS EPOCHS [--kill-at KIND N]`` searches in DIR, and
+appends every epoch that was trained to DIR.trained as ``trial epoch``. With the option, the Nth
+call of a kind (see ``tests/faults.py``) kills the process in its middle. Prints how many calls
+there were of each kind, as JSON.
 """
 
 import argparse
-import errno
 import json
 import sys
 from pathlib import Path
@@ -48,6 +47,31 @@ class Trained(keras.callbacks.Callback):
             file.write(f"{self.trial} {epoch + 1}\n")
 
 
+def search(directory, oracle, trials, epochs):
+    """Search, or go on; return the tuner."""
+    draw = np.random.RandomState(0)
+    x = draw.normal(size=(600, 8))
+    y = (x[:, :3] + draw.normal(size=(600, 3)) / 2).argmax(axis=1)
+    tuner = Tuner(
+        model_fn,
+        "val_accuracy",
+        max_trials=trials,
+        max_epochs=epochs,
+        oracle=oracle,
+        directory=directory,
+    )
+
+    def callbacks(trial):
+        return [
+            keras.callbacks.EarlyStopping("val_loss", patience=2, restore_best_weights=True),
+            keras.callbacks.ReduceLROnPlateau("val_loss", patience=1, factor=0.5),
+            Trained(directory.with_suffix(".trained"), trial.number),
+        ]
+
+    tuner.search(x, y, validation_split=0.25, batch_size=16, verbose=0, callbacks=callbacks)
+    return tuner
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("directory", type=Path)
@@ -55,35 +79,12 @@ def main():
     parser.add_argument("trials", type=int)
     parser.add_argument("epochs", type=int)
     parser.add_argument("--kill-at", nargs=2)
-    parser.add_argument("--full-at", nargs=2)
     options = parser.parse_args()
-    draw = np.random.RandomState(0)
-    x = draw.normal(size=(600, 8))
-    y = (x[:, :3] + draw.normal(size=(600, 3)) / 2).argmax(axis=1)
-    tuner = Tuner(
-        model_fn,
-        "val_accuracy",
-        max_trials=options.trials,
-        max_epochs=options.epochs,
-        oracle=options.oracle,
-        directory=options.directory,
-    )
-
-    def callbacks(trial):
-        return [
-            keras.callbacks.EarlyStopping("val_loss", patience=2, restore_best_weights=True),
-            keras.callbacks.ReduceLROnPlateau("val_loss", patience=1, factor=0.5),
-            Trained(options.directory.with_suffix(".trained"), trial.number),
-        ]
-
     faults = Faults()
     if options.kill_at:
         faults.kind, faults.at = options.kill_at[0], int(options.kill_at[1])
-    if options.full_at:
-        faults.kind, faults.at = options.full_at[0], int(options.full_at[1])
-        faults.error, faults.for_good = errno.ENOSPC, True
     with faults.installed():
-        tuner.search(x, y, validation_split=0.25, batch_size=16, verbose=0, callbacks=callbacks)
+        search(options.directory, options.oracle, options.trials, options.epochs)
     print(json.dumps(faults.counts))
 
 

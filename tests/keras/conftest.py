@@ -1,5 +1,6 @@
 """Small data and a small model; every test works in a directory of its own."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 
 from tunedeco import Choice, Linear, Range, Tuner
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # for `faults`, whatever pytest's import mode
 
 
 @pytest.fixture(autouse=True)

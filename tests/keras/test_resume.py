@@ -1,5 +1,6 @@
 """A search that is interrupted ends with the numbers of one that never was, bit for bit."""
 
+import errno
 import os
 import signal
 from collections.abc import Callable
@@ -9,9 +10,10 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from faults import Faults
 
 from tunedeco import Choice, Tuner
-from tunedeco.errors import CheckpointError, ConfigurationError
+from tunedeco.errors import CheckpointError, ConfigurationError, JournalError
 from tunedeco.executors import checkpoints
 
 pytestmark = pytest.mark.keras
@@ -238,6 +240,20 @@ def test_all_that_changes_while_training(
     with pytest.raises((Stop, SystemExit)):
         run("parted", interruption)
     assert run("parted") == run("whole")
+
+
+@pytest.mark.parametrize("kind", ["make", "append", "write", "rename"])
+def test_a_full_disk(
+    kind: str, whole: list[Any], arrays: Arrays, make_tuner: MakeTuner, numbers: Numbers
+) -> None:
+    """A disk that is full stops the search with an error that says so; with room, it goes on.
+
+    ``benchmarks/full_disk.py`` does this at every write.
+    """
+    faults = Faults(9 if kind == "append" else 3, errno.ENOSPC, kind, for_good=True)
+    with faults.installed(), pytest.raises((CheckpointError, JournalError), match="No space left"):
+        search(make_tuner(max_epochs=4), arrays)
+    assert numbers(search(make_tuner(max_epochs=4), arrays)) == whole
 
 
 def test_a_callback_that_would_resume_by_itself(arrays: Arrays, make_tuner: MakeTuner) -> None:
