@@ -1,6 +1,7 @@
 """The trials of a search as rows, and as the tables that `summary` and the command line print."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from tunedeco import exporting, text
@@ -98,21 +99,26 @@ def status(state: SearchState) -> dict[str, Any]:
 
 
 def status_line(state: SearchState) -> str:
-    """Return one line: how many trials and epochs, and the best score."""
+    """Return one line: how many trials and epochs, the best score, and why it rests."""
     created = state.created
     assert created is not None
     counts = [f"{count} {s}" for s in State if (count := sum(t.state is s for t in state.trials))]
     budget = state.budgets.get("epoch_budget")
     epochs = f"{state.epochs} of {budget} epochs" if budget else f"{state.epochs} epochs"
     line = f"{created.name}: {len(state.trials)} trials ({', '.join(counts) or 'none'}), {epochs}"
-    try:
+    with suppress(NoTrialError):
         best = state.best
-    except NoTrialError:
-        return line
-    return (
-        f"{line}; best {created.objective.name} {best.score:.6g} "
-        f"in trial {best.number}, epoch {best.best_epoch}"
-    )
+        line += (
+            f"; best {created.objective.name} {best.score:.6g} "
+            f"in trial {best.number}, epoch {best.best_epoch}"
+        )
+    match state.stopped:
+        case None:
+            return line
+        case "interrupted":
+            return f"{line}; interrupted"
+        case reason:
+            return f"{line}; stopped by {reason}"
 
 
 def export(state: SearchState) -> dict[str, Any]:
