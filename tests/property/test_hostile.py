@@ -17,21 +17,21 @@ from hypothesis import strategies as st
 
 
 @given(journals, st.sampled_from(COMMANDS))
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_journals(data: bytes, command: list[str]) -> None:
     """Every command answers any journal with status 0 or 1, and prints nothing but text."""
     open_journal(data, command)
 
 
 @given(export_files)
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_exports(data: bytes) -> None:
     """Any file given as an exported search builds a model, or is refused."""
     open_export(data)
 
 
 @given(checkpoint_files)
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_checkpoints(data: bytes) -> None:
     """Any file given as a checkpoint is read into no more memory than it has bytes, or refused."""
     open_checkpoint(data)

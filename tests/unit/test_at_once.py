@@ -80,7 +80,7 @@ def test_fifty_readers(tmp_path: Path) -> None:
         time.sleep(0.02)
         return plain_fn()
 
-    run_search(tmp_path, slow_fn, max_trials=60)
+    run_search(tmp_path, slow_fn, max_trials=30)
     (tmp_path / "done").touch()
     states = SearchState()
     digests = {hashlib.sha256(repr(states).encode()).hexdigest()}

@@ -23,13 +23,11 @@ from tunedeco.oracles import Evolution
 
 def search(directory: Path) -> Run:
     return run_search(
-        directory, oracle=Evolution(2, 1), max_trials=3, max_epochs=2, with_checkpoints=True
+        directory, oracle=Evolution(2, 1), max_trials=2, max_epochs=2, with_checkpoints=True
     )
 
 
-@pytest.mark.parametrize(
-    ("error", "for_good"), [(errno.ENOSPC, True), (errno.EROFS, True), (errno.EIO, False)]
-)
+@pytest.mark.parametrize(("error", "for_good"), [(errno.ENOSPC, True), (errno.EIO, False)])
 def test_a_failure_at_every_write(tmp_path: Path, error: int, for_good: bool) -> None:
     """Where a write fails, or all do from there on, nothing is believed that is not whole.
 

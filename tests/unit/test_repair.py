@@ -65,7 +65,7 @@ def test_a_flipped_bit_is_put_right(
 ) -> None:
     """Wherever one bit is flipped, the repaired journal is the original one, byte for byte."""
     draw = random.Random(0)
-    for _ in range(150):
+    for _ in range(80):
         place, bit = draw.randrange(len(searched[0])), draw.randrange(8)
 
         def flip(data: bytearray, place: int = place, bit: int = bit) -> None:
@@ -117,7 +117,7 @@ def test_several_lost_lines(searched: tuple[bytes, Any], damaged: Callable[..., 
     """With damage in several places, what is saved still leads to the same trials."""
     draw = random.Random(1)
     lines = searched[0].count(b"\n")
-    for _ in range(30):
+    for _ in range(15):
         chosen = draw.sample(range(2, lines), 3)
         directory = damaged(lambda data, c=chosen: [garble(line)(data) for line in c])
         repair(directory)
@@ -128,7 +128,7 @@ def test_several_lost_lines(searched: tuple[bytes, Any], damaged: Callable[..., 
 def test_a_lost_block(searched: tuple[bytes, Any], damaged: Callable[..., Path], size: int) -> None:
     """A block of zeros, as a file system leaves one, costs what stood in it, and no more."""
     draw = random.Random(size)
-    for _ in range(10):
+    for _ in range(5):
         begin = draw.randrange(searched[0].index(b"\n", 100), len(searched[0]) - 1)
 
         def erase(data: bytearray, begin: int = begin) -> None:
