@@ -107,7 +107,7 @@ class Space:
     """
 
     hyperparameters: tuple[Hyperparameter, ...] = ()
-    coverage: Coverage | None = field(default=None, compare=False)
+    coverage: Coverage | None = field(default=None, compare=False, repr=False)
     """What tracing has seen of the function; None for a space that was not traced."""
 
     def __post_init__(self) -> None:
