@@ -78,9 +78,12 @@ def _follow(runs: "_Runs") -> bool:
                 runs.deciding[key] = None
                 for value in _values(runs.met[key].domain, _ALL):
                     runs.sample(base.given | {key: value})
+        before = runs.count
         whole = _confirmed(runs)
         if whole is not None:
             return whole
+        if runs.count == before and not runs.fresh:
+            return False  # refuted by what is known already: there is no condition to be learned
 
 
 def _deciders(runs: "_Runs", base: Sample) -> list[Key]:

@@ -45,6 +45,8 @@ def learned(
     """
     asked = [sample for sample in samples if key in sample.given]
     others = [sample for sample in samples if key not in sample.given and not sample.broken]
+    if not others:
+        return ()
     orders = [list(sample.given) for sample in asked]
     befores = [keys[: keys.index(key)] for keys in orders]
     causes = [
