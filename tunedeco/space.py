@@ -1,5 +1,8 @@
 """The space: every hyperparameter of a model function, by group and name, in the order met.
 
+Hyperparameters can be declared on a signature with this module's `Choice`, `Range` and so on: see
+`tunedeco.declarations`.
+
 A configuration is a nested dict, ``{group: {name: value}}``, the same in Python, in the journal and
 in every JSON we print. A finite space answers by index, so that a grid, or a permutation of one,
 costs the same for 10 configurations and for 10^30.
@@ -14,10 +17,37 @@ from functools import cached_property
 from typing import Any
 
 from tunedeco import text
-from tunedeco.domains import Domain, Value, domain_from_json, plain
+from tunedeco.declarations import (
+    DEFAULT_GROUP,
+    Boolean,
+    Choice,
+    Declaration,
+    Fixed,
+    Float,
+    Linear,
+    Logarithmic,
+    Range,
+    check_label,
+)
+from tunedeco.domains import Domain, Value, domain_from_json
 from tunedeco.errors import HyperparameterClash, HyperparameterError
 
-DEFAULT_GROUP = "default"
+__all__ = [
+    "DEFAULT_GROUP",
+    "Boolean",
+    "Choice",
+    "Declaration",
+    "Fixed",
+    "Float",
+    "Hyperparameter",
+    "Linear",
+    "Logarithmic",
+    "Range",
+    "Space",
+    "Values",
+    "canonical_json",
+    "nested",
+]
 
 Values = Mapping[str, Mapping[str, Value]]
 """A configuration: group, then name, then value."""
@@ -40,16 +70,9 @@ class Hyperparameter:
     """Where it was declared, as ``file:line``, for errors."""
 
     def __post_init__(self) -> None:
-        for what, label in (("group", self.group), ("name", self.name)):
-            if not isinstance(label, str) or not label.strip():
-                msg = f"the {what} of a hyperparameter must be a non-empty string, not {label!r}"
-                raise HyperparameterError(msg)
-        default = plain(self.default, "the default")
-        try:
-            object.__setattr__(self, "default", self.domain.canonical(default))
-        except HyperparameterError as error:
-            msg = f"the default {error}"
-            raise HyperparameterError(msg) from None
+        check_label(self.group, "group")
+        check_label(self.name, "name")
+        object.__setattr__(self, "default", self.domain.checked_default(self.default))
 
     @property
     def key(self) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tunedeco.declarations import UNSET, Unset
 from tunedeco.domains import Domain, Value
 from tunedeco.errors import HyperparameterClash, HyperparameterError
 from tunedeco.space import Hyperparameter, Space, Values, nested
@@ -120,26 +121,17 @@ def name_of(function: Callable[..., object]) -> str:
     return getattr(function, "__name__", None) or type(function).__name__
 
 
-class Unset:
-    """The type of `UNSET`."""
-
-    def __repr__(self) -> str:
-        return "UNSET"
-
-
-UNSET = Unset()
-"""The absence of a default: None is a value like any other."""
-
-
-def ask(name: str, group: str, default: object, kind: type[Domain], *args: object) -> Any:  # noqa: ANN401 (the callers know the type)
+def ask(
+    name: str, group: str, default: object, kind: Callable[..., Domain], *args: object
+) -> Any:  # noqa: ANN401 (the callers know the type)
     """Return what a hyperparameter is worth in this context.
 
     Args:
         name: its name, unique within the group.
         group: its group.
         default: a value of the domain, or `UNSET` for the first one.
-        kind: the domain's class.
-        args: what that class is called with.
+        kind: the domain's class, or another function that returns a domain.
+        args: what that is called with.
 
     Raises:
         HyperparameterError: the declaration is wrong; names the hyperparameter and the place.
@@ -153,6 +145,15 @@ def ask(name: str, group: str, default: object, kind: type[Domain], *args: objec
     except HyperparameterError as error:
         msg = f"{group}/{name} ({place}): {error}"
         raise HyperparameterError(msg) from None
+    return value_of(hyperparameter)
+
+
+def value_of(hyperparameter: Hyperparameter) -> Value:
+    """Return what a hyperparameter is worth in this context.
+
+    Raises:
+        HyperparameterClash: this run has declared it before, otherwise.
+    """
     trace = _trace.get()
     return hyperparameter.default if trace is None else trace.ask(hyperparameter)
 
