@@ -316,7 +316,7 @@ class _Spaced(Domain):
 
     def __post_init__(self) -> None:
         for name in ("start", "stop"):
-            object.__setattr__(self, name, _real(getattr(self, name), name))
+            object.__setattr__(self, name, real(getattr(self, name), name))
         number = plain(self.num_buckets, "num_buckets")
         if type(number) is not int or number < 1:
             msg = f"num_buckets must be an integer of at least 1, not {number!r}"
@@ -461,7 +461,7 @@ class Float(Domain):
 
     def __post_init__(self) -> None:
         for name in ("low", "high"):
-            object.__setattr__(self, name, _real(getattr(self, name), name))
+            object.__setattr__(self, name, real(getattr(self, name), name))
         object.__setattr__(self, "log", _flag(self.log, "log"))
         _check_ends(low=self.low, high=self.high)
         if self.low == self.high:
@@ -613,7 +613,16 @@ def _flag(value: object, name: str) -> bool:
     return value
 
 
-def _real(value: object, name: str) -> float:
+def real(value: object, name: str) -> float:
+    """Return a value as a float.
+
+    Args:
+        value: anything.
+        name: how an error names it.
+
+    Raises:
+        HyperparameterError: it is not a finite number.
+    """
     value = plain(value, name)
     if not _number(value):
         msg = f"{name} must be a number, not {value!r}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tunedeco.declarations import UNSET, Unset
+from tunedeco.declarations import Unset
 from tunedeco.domains import Domain, Value
 from tunedeco.errors import HyperparameterClash, HyperparameterError
 from tunedeco.space import Hyperparameter, Space, Values, nested
@@ -28,6 +28,8 @@ class Trace:
     """What one run of a function asked for, and what it was told."""
 
     answer: Answer
+    number: int = 0
+    """The number of the trial it is run for."""
     asked: dict[tuple[str, str], Hyperparameter] = field(default_factory=dict)
     given: dict[tuple[str, str], Value] = field(default_factory=dict)
 
@@ -60,12 +62,17 @@ class Trace:
 _trace: ContextVar[Trace | None] = ContextVar("tunedeco_trace", default=None)
 
 
-def run(function: Callable[[], R], answer: Answer) -> tuple[R, Trace]:
+def run(function: Callable[[], R], answer: Answer, number: int = 0) -> tuple[R, Trace]:
     """Run a function with an answer to each of its questions; return its result and the trace.
+
+    Args:
+        function: what asks.
+        answer: what each hyperparameter is worth.
+        number: the number of the trial it is run for, which code of Optuna's may want to know.
 
     Whatever the function raises passes through as it is.
     """
-    trace = Trace(answer)
+    trace = Trace(answer, number)
     token = _trace.set(trace)
     try:
         return function(), trace
@@ -121,10 +128,20 @@ def name_of(function: Callable[..., object]) -> str:
     return getattr(function, "__name__", None) or type(function).__name__
 
 
-def ask(
+def ask(name: str, group: str, default: object, kind: Callable[..., Domain], *args: object) -> Any:  # noqa: ANN401 (the callers know the type)
+    """Return what a hyperparameter is worth in this context; see `declare` for the arguments.
+
+    Raises:
+        HyperparameterError: the declaration is wrong; names the hyperparameter and the place.
+        HyperparameterClash: this run has declared it before, otherwise.
+    """
+    return value_of(declare(name, group, default, kind, *args))
+
+
+def declare(
     name: str, group: str, default: object, kind: Callable[..., Domain], *args: object
-) -> Any:  # noqa: ANN401 (the callers know the type)
-    """Return what a hyperparameter is worth in this context.
+) -> Hyperparameter:
+    """Return a hyperparameter that is declared in the line that called this package.
 
     Args:
         name: its name, unique within the group.
@@ -135,17 +152,15 @@ def ask(
 
     Raises:
         HyperparameterError: the declaration is wrong; names the hyperparameter and the place.
-        HyperparameterClash: this run has declared it before, otherwise.
     """
     place = _caller()
     try:
         domain = kind(*args)
         value = domain.first if isinstance(default, Unset) else default
-        hyperparameter = Hyperparameter(group, name, domain, value, place)  # type: ignore[arg-type]
+        return Hyperparameter(group, name, domain, value, place)  # type: ignore[arg-type]
     except HyperparameterError as error:
         msg = f"{group}/{name} ({place}): {error}"
         raise HyperparameterError(msg) from None
-    return value_of(hyperparameter)
 
 
 def value_of(hyperparameter: Hyperparameter) -> Value:
@@ -156,6 +171,12 @@ def value_of(hyperparameter: Hyperparameter) -> Value:
     """
     trace = _trace.get()
     return hyperparameter.default if trace is None else trace.ask(hyperparameter)
+
+
+def trial_number() -> int:
+    """Return the number of the trial that is being built; 0 outside of one."""
+    trace = _trace.get()
+    return 0 if trace is None else trace.number
 
 
 _PACKAGE = str(Path(__file__).parent / "_")[:-1]  # with the separator: tunedeco_too is not us
