@@ -36,7 +36,9 @@ class Tunable(Generic[P, R]):
         self, function: Callable[P, R], declarations: Mapping[str, Declaration] | None = None
     ) -> None:
         """Wrap a function; it is not run before its space is asked for."""
-        functools.update_wrapper(self, function)
+        # a class or an object has attributes of its own, which are not those of a function
+        updated = functools.WRAPPER_UPDATES if inspect.isroutine(function) else ()
+        functools.update_wrapper(self, function, updated=updated)
         self.function = function
         self.declarations = dict(declarations or {})
         self._call = prepared(function, self.declarations)

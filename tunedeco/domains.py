@@ -477,6 +477,10 @@ class Float(Domain):
     def size(self) -> None:
         return None
 
+    @property
+    def first(self) -> float:
+        return self.low  # where a logarithm and back would lose a digit
+
     def canonical(self, value: object) -> float:
         value = plain(value, "a value")
         if _number(value):

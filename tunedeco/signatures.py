@@ -22,11 +22,15 @@ _ANY_NUMBER = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 def parameters(function: Callable[..., object]) -> dict[str, inspect.Parameter]:
     """Return a function's parameters by name, without ``*args`` and ``**kwargs``."""
-    try:
-        found = inspect.signature(function).parameters
-    except ValueError:  # a builtin has none
-        return {}
+    found = _signature(function).parameters
     return {name: p for name, p in found.items() if p.kind not in _ANY_NUMBER}
+
+
+def _signature(function: Callable[..., object]) -> inspect.Signature:
+    try:
+        return inspect.signature(function)
+    except ValueError:  # some builtins have none
+        return inspect.Signature()
 
 
 def declared(
@@ -97,7 +101,7 @@ def filled(
 
 
 def _takes_any(function: Callable[..., object]) -> bool:
-    found = inspect.signature(function).parameters.values()
+    found = _signature(function).parameters.values()
     return any(p.kind is inspect.Parameter.VAR_KEYWORD for p in found)
 
 
