@@ -38,7 +38,7 @@ def space_of(ask: Callable[[Any], object]) -> dict[str, domains.Domain]:
         (lambda hp: hp.Int("x", 5, 5, sampling="reverse_log"), domains.Range(5, 5)),
         (lambda hp: hp.Int("x", 2, 32, 2, "log"), domains.Choice((2, 4, 8, 16, 32))),
         (lambda hp: hp.Int("x", 3, 50, 4, "log"), domains.Choice((3, 12, 48))),
-        (lambda hp: hp.Int("x", 2, 32, 4, "reverse_log"), domains.Choice((32, 26, 2))),
+        (lambda hp: hp.Int("x", 2, 32, 4, "reverse_log"), domains.Choice((2, 26, 32))),
         (lambda hp: hp.Float("x", 0, 1), domains.Float(0, 1)),
         (lambda hp: hp.Float("x", 0.5, 0.5), domains.Fixed(0.5)),
         (lambda hp: hp.Float("x", 0, 1, step=0.1), domains.Linear(0, 1, 11)),
@@ -48,7 +48,7 @@ def space_of(ask: Callable[[Any], object]) -> dict[str, domains.Domain]:
         (lambda hp: hp.Float("x", 1e-3, 10, 10, "log"), domains.Logarithmic(1e-3, 10, 5)),
         (lambda hp: hp.Float("x", 1, 50, 10, "log"), domains.Logarithmic(1, 10, 2)),
         (lambda hp: hp.Float("x", 1, 5, 10, "log"), domains.Fixed(1.0)),
-        (lambda hp: hp.Float("x", 0.1, 1, 10, "reverse_log"), domains.Choice((1.0, 0.1))),
+        (lambda hp: hp.Float("x", 0.1, 1, 10, "reverse_log"), domains.Choice((0.1, 1.0))),
         (lambda hp: hp.Float("x", 0.1, 1, 20, "reverse_log"), domains.Fixed(1.0)),
         (lambda hp: hp.Choice("x", [3, 1, 2], ordered=False), domains.Choice((3, 1, 2))),
         (lambda hp: hp.Choice("x", ["a", "b"]), domains.Choice(("a", "b"))),
@@ -69,6 +69,7 @@ def test_each_declaration_has_a_domain(ask: Callable[[Any], object], domain: Any
         (lambda hp: hp.Int("x", 1, 9, default=5), 5),
         (lambda hp: hp.Float("x", 1e-4, 1, sampling="log"), 1e-4),
         (lambda hp: hp.Float("x", 0, 1, 0.1, default=0.30000000000000004), 0.3),
+        (lambda hp: hp.Int("x", 2, 32, 4, "reverse_log"), 2),
         (lambda hp: hp.Choice("x", [3, 1, 2]), 3),
         (lambda hp: hp.Choice("x", ["a", "b"], default="b"), "b"),
         (lambda hp: hp.Boolean("x"), False),
@@ -313,9 +314,7 @@ def test_a_copy_asks_for_nothing_new() -> None:
 @pytest.mark.parametrize("name", ["space", "merge", "get_config", "ensure_active_values", "to_pro"])
 def test_what_is_not_translated_says_what_is(name: str) -> None:
     """Anything else of theirs is an error that names it, and what there is."""
-    with pytest.raises(
-        TranslationError, match=rf"hp\.{name} is not translated; .* hp has Int, Float"
-    ):
+    with pytest.raises(TranslationError, match=rf"hp\.{name} is not translated; .*Int, Float"):
         tunable(lambda hp: getattr(hp, name)).space  # noqa: B018
     assert not hasattr(HyperParameters(), name)
     copy.deepcopy(HyperParameters())
@@ -387,7 +386,7 @@ def test_a_hypermodel_that_cannot_be_honoured_is_refused() -> None:
             ModelFunctionError, match=r"Trains\.fit cannot be used: tunedeco trains"
         ):
             tunable(thing)
-    with pytest.raises(ModelFunctionError, match="Needs needs arguments .*'width'.*an instance of"):
+    with pytest.raises(ModelFunctionError, match=r"Needs needs arguments .*'width'.*an inst"):
         tunable(Needs)
     assert tunable(Needs(3))() == (None, 1, 8)
 

@@ -2,12 +2,13 @@
 
 What ``hp`` declares goes to the group "default" under its full name, name scopes included. Three
 things differ, since they are mistakes there: the same name with another range is an error and not
-ignored, a default outside of the range is one too, and ``Float(0, 1, step=0.1)`` includes 1.0.
+ignored, a default that is none of the values is one too (where none is given, the smallest value is
+it), and ``Float(0, 1, step=0.1)`` includes 1.0.
 """
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -272,7 +273,7 @@ def _int(min_value: object, max_value: object, step: object, sampling: object) -
     if by is not None:
         powers = [low * by**index for index in range(_powers(low, high, by))]
         mirrored = scale == "reverse_log"
-        return domains.Choice(tuple(_mirrored(powers, low, high) if mirrored else powers))
+        return domains.Choice(_mirrored(powers, low, high) if mirrored else tuple(powers))
     return domains.Range(low, high, log=scale == "log")
 
 
@@ -292,7 +293,7 @@ def _float(min_value: object, max_value: object, step: object, sampling: object)
     if scale == "log":
         return domains.Logarithmic(low, _rounded(low * by ** (number - 1)), number)
     powers = [low * by**index for index in range(number)]
-    return domains.Choice(tuple(_rounded(value) for value in _mirrored(powers, low, high)))
+    return domains.Choice(tuple(map(_rounded, _mirrored(powers, low, high))))
 
 
 def _scale(sampling: object, low: float, high: float, step: float | None) -> str:
@@ -332,8 +333,9 @@ def _powers(low: float, high: float, step: float) -> int:
     return int(math.log(high / low, step) + 1e-8) + 1
 
 
-def _mirrored(values: Iterable[Number], low: Number, high: Number) -> list[Number]:
-    return [high + low - value for value in values]
+def _mirrored(values: Sequence[Number], low: Number, high: Number) -> tuple[Number, ...]:
+    """Return rising values as far from the other end, rising too."""
+    return tuple(high + low - value for value in reversed(values))
 
 
 def _rounded(value: float) -> float:
