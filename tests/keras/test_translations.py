@@ -325,3 +325,22 @@ def test_a_search_with_code_of_theirs(
     built = tunable(thing).build(best)
     built(x[:1])  # which gives it its shapes
     assert [w.shape for w in tuner.best_model().weights] == [w.shape for w in built.weights]
+
+
+def test_trial_number_is_the_trials(
+    arrays: tuple[np.ndarray, np.ndarray], make_tuner: Callable[..., Tuner]
+) -> None:
+    """A function of Optuna's trial is told the number of the trial that it builds for."""
+
+    def named(trial: optuna.Trial) -> keras.Model:
+        layer = keras.layers.Dense(trial.suggest_int("units", 1, 9))
+        model = keras.Sequential([layer], name=f"trial_{trial.number}")
+        model.compile("sgd", "mse")
+        built.append(model.name)
+        return model
+
+    built: list[str] = []
+    tuner = make_tuner(named, objective="loss", max_epochs=1)
+    tuner.search(arrays[0], arrays[0][:, :1], verbose=0)
+    assert built[-2:] == ["trial_0", "trial_1"]
+    assert tuner.best_model().name == f"trial_{tuner.best_trial.number}"
