@@ -70,6 +70,8 @@ class Started(Event):
     kind: ClassVar[str] = "started"
     budgets: Mapping[str, Any]
     runtime: Mapping[str, Any] = field(default_factory=dict)
+    pinned: Values = field(default_factory=dict)
+    """What is not searched from here on, and the values it is held at."""
 
 
 @final

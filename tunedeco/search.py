@@ -7,22 +7,25 @@ that is not in the journal: interrupted anywhere, it is run again and goes on.
 import itertools
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from tunedeco import tracing
+from tunedeco import conditions, narrowing, tracing
+from tunedeco.conditions import Key
+from tunedeco.domains import Value
 from tunedeco.errors import HyperparameterError, OracleError, SearchMismatch, TooManyFailures
 from tunedeco.events import Created, Ended, Event, Extended, Proposed, Resumed, Started, Stopped
 from tunedeco.executors.base import Executor, Interrupted, Slice
 from tunedeco.journal.journal import Journal
 from tunedeco.journal.search_state import SearchState
 from tunedeco.oracles import Done, Oracle, Start
-from tunedeco.space import Space
+from tunedeco.space import Hyperparameter, Space, flat, nested
 from tunedeco.trial import State
 
 MAX_REJECTIONS = 100
@@ -155,12 +158,20 @@ def compare_spaces(there: Space, here: Space) -> list[str]:
     for key in {**there.by_key, **here.by_key}:
         old, new = there.by_key.get(key), here.by_key.get(key)
         if old != new:
-            shown = [f"{h.domain} (default {h.default!r})" if h else "nothing" for h in (old, new)]
+            shown = _described(old, there), _described(new, here)
             lines.append(f"{'/'.join(key)}: {shown[0]} there, {shown[1]} here")
     if not lines and there != here:
         orders = [", ".join(h.label for h in space) for space in (there, here)]
         lines.append(f"order: {orders[0]} there, {orders[1]} here")
     return lines
+
+
+def _described(hyperparameter: Hyperparameter | None, space: Space) -> str:
+    if hyperparameter is None:
+        return "nothing"
+    text = f"{hyperparameter.domain} (default {hyperparameter.default!r})"
+    when = conditions.describe(hyperparameter.when, space.domains)
+    return f"{text}, when {when}" if when else text
 
 
 class Search:
@@ -192,14 +203,23 @@ class Search:
         self._observe = observe
         self._running = 0
         self._seed = 0
+        self._pinned: dict[Key, Value] = {}
 
-    def run(self, wanted: Created) -> bool:
+    def run(
+        self,
+        wanted: Created,
+        groups: Collection[str] | None = None,
+        freeze: Mapping[str, Any] = MappingProxyType({}),
+    ) -> bool:
         """Search until a budget ends it; return False if there was nothing to do.
 
         Args:
             wanted: what to create where the journal is empty.
+            groups: those that are searched, the others held at the best known values; None: all.
+            freeze: values to hold.
 
         Raises:
+            ConfigurationError: there is no such group or value to hold.
             Interrupted: `Executor.interrupt` was called; all that was reported is on disk.
             TooManyFailures: one trial after another failed.
             OracleError: the oracle answered something outside the space.
@@ -208,6 +228,7 @@ class Search:
         if state.created is None:
             self._record(wanted)
         self._seed = wanted.seed
+        self._pinned = self._pins(groups, freeze)
         self._check_failures()
         interrupted = self._interrupted()
         if not interrupted and self._next() == state.stopped:
@@ -215,7 +236,8 @@ class Search:
         for number in interrupted:  # before Started, which forgets why the search had stopped
             if state.trials[number].state is State.FAILED:
                 self._record(Resumed(number, 0, 0))
-        self._record(Started(asdict(self._budgets), circumstances()))
+        pinned = nested((h, self._pinned[h.key]) for h in state.space if h.key in self._pinned)
+        self._record(Started(asdict(self._budgets), circumstances(), pinned))
         self._submit(interrupted)
         while self._running:
             try:
@@ -244,6 +266,18 @@ class Search:
             self._running += 1
             self._executor.submit(Slice(self._state.trials[number], self._seed))
 
+    def _pins(self, groups: Collection[str] | None, freeze: Mapping[str, Any]) -> dict[Key, Value]:
+        """Return what to hold; a run that goes on holds what the one before it held."""
+        state = self._state
+        scored = any(trial.loss is not None for trial in state.trials)
+        fresh = narrowing.pins(state.space, groups, freeze, state.best.values if scored else {})
+        before = flat(state.pinned)
+        if state.stopped in (None, "interrupted") and before.keys() == fresh.keys():
+            frozen = flat(state.space.checked(freeze))
+            if all(before[key] == value for key, value in frozen.items()):
+                return before
+        return fresh
+
     def _interrupted(self) -> list[int]:
         """Return the trials to begin with: those without an end, and those that get a new one."""
         state = self._state
@@ -268,7 +302,8 @@ class Search:
         if budgets.max_trials is not None and len(trials) >= budgets.max_trials:
             return "max_trials"
         assert state.created is not None
-        decision = self._oracle.next(state.space, trials, state.created.seed)
+        space = state.space.pinned(self._pinned) if self._pinned else state.space
+        decision = self._oracle.next(space, trials, state.created.seed)
         if isinstance(decision, Done):
             return "exhausted"
         oracle = type(self._oracle).__name__
@@ -281,7 +316,7 @@ class Search:
             raise OracleError(msg)
         until = min(until, budgets.max_epochs, until if left is None else left)
         try:
-            values = state.space.complete(decision.values)
+            values = space.complete(decision.values)
         except (HyperparameterError, AttributeError) as error:
             msg = f"{oracle} proposed a trial outside the space: {error}"
             raise OracleError(msg) from error

@@ -1,22 +1,21 @@
 """The space: every hyperparameter of a model function, by group and name, in the order met.
 
-Hyperparameters can be declared on a signature with this module's `Choice`, `Range` and so on: see
-`tunedeco.declarations`.
-
 A configuration is a nested dict, ``{group: {name: value}}``, the same in Python, in the journal and
-in every JSON we print. A finite space answers by index, so that a grid, or a permutation of one,
-costs the same for 10 configurations and for 10^30.
+in every JSON we print. It holds what is asked for with these values, and nothing else. A finite
+space answers by index, so that a grid, or a permutation of one, costs the same for 10
+configurations and for 10^30.
 """
 
 import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from tunedeco import text
+from tunedeco import conditions, domains, text
+from tunedeco.conditions import Among, Clause, Condition, Connected, Key
 from tunedeco.declarations import (
     DEFAULT_GROUP,
     Boolean,
@@ -32,10 +31,12 @@ from tunedeco.declarations import (
 from tunedeco.domains import Domain, Value, domain_from_json
 from tunedeco.errors import HyperparameterClash, HyperparameterError
 
+# with what stands on signatures: space.Range(8, 64, 8)
 __all__ = [
     "DEFAULT_GROUP",
     "Boolean",
     "Choice",
+    "Coverage",
     "Declaration",
     "Fixed",
     "Float",
@@ -46,6 +47,7 @@ __all__ = [
     "Space",
     "Values",
     "canonical_json",
+    "flat",
     "nested",
 ]
 
@@ -68,6 +70,8 @@ class Hyperparameter:
     default: Value
     place: str = field(default="", compare=False)
     """Where it was declared, as ``file:line``, for errors."""
+    when: Condition = ()
+    """Under which values of others it is asked for; empty: always, as far as is known."""
 
     def __post_init__(self) -> None:
         check_label(self.group, "group")
@@ -75,7 +79,7 @@ class Hyperparameter:
         object.__setattr__(self, "default", self.domain.checked_default(self.default))
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> Key:
         """(group, name): its identity."""
         return self.group, self.name
 
@@ -86,17 +90,34 @@ class Hyperparameter:
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object that `from_json` turns back into an equal hyperparameter."""
-        return {
+        data: dict[str, Any] = {
             "group": self.group,
             "name": self.name,
             "domain": self.domain.to_json(),
             "default": self.default,
         }
+        if self.when:
+            data["when"] = [[among.to_json() for among in clause] for clause in self.when]
+        return data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Hyperparameter":
         """Return the hyperparameter that `to_json` described."""
-        return cls(data["group"], data["name"], domain_from_json(data["domain"]), data["default"])
+        when = tuple(tuple(map(Among.from_json, clause)) for clause in data.get("when", ()))
+        domain = domain_from_json(data["domain"])
+        return cls(data["group"], data["name"], domain, data["default"], when=when)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of a function tracing has seen."""
+
+    runs: int
+    """How often it was run."""
+    complete: bool
+    """Whether every way that a change of values leads to was followed to its end."""
+    limit: int
+    """The most runs that were allowed."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +126,12 @@ class Space:
 
     Raises:
         HyperparameterClash: the same ``group/name`` occurs twice.
+        HyperparameterError: a condition is about what does not come earlier.
     """
 
     hyperparameters: tuple[Hyperparameter, ...] = ()
+    coverage: Coverage | None = field(default=None, compare=False, repr=False)
+    """What tracing has seen of the function; None for a space that was not traced."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hyperparameters", tuple(self.hyperparameters))
@@ -116,6 +140,12 @@ class Space:
             twice = next(label for label in labels if labels.count(label) > 1)
             msg = f"{twice} occurs twice in one space"
             raise HyperparameterClash(msg)
+        earlier: set[Key] = set()
+        for hyperparameter in self:
+            if any(a.key not in earlier for clause in hyperparameter.when for a in clause):
+                msg = f"{hyperparameter.label} has a condition on what does not come before it"
+                raise HyperparameterError(msg)
+            earlier.add(hyperparameter.key)
 
     def __iter__(self) -> Iterator[Hyperparameter]:
         return iter(self.hyperparameters)
@@ -124,44 +154,80 @@ class Space:
         return len(self.hyperparameters)
 
     @cached_property
-    def by_key(self) -> Mapping[tuple[str, str], Hyperparameter]:
+    def by_key(self) -> Mapping[Key, Hyperparameter]:
         """The hyperparameters by (group, name)."""
         return {h.key: h for h in self.hyperparameters}
 
     @cached_property
-    def groups(self) -> Mapping[str, tuple[Hyperparameter, ...]]:
-        """The hyperparameters of each group, groups in the order met."""
-        groups: dict[str, list[Hyperparameter]] = {}
-        for hyperparameter in self:
-            groups.setdefault(hyperparameter.group, []).append(hyperparameter)
-        return {group: tuple(members) for group, members in groups.items()}
+    def groups(self) -> Mapping[str, "Space"]:
+        """The space of each group by itself, groups in the order met.
+
+        What depends on a hyperparameter of another group is always asked for in it.
+        """
+        members: dict[str, list[Hyperparameter]] = {}
+        for h in self:
+            inside = all(a.group == h.group for clause in h.when for a in clause)
+            members.setdefault(h.group, []).append(h if inside else replace(h, when=()))
+        return {group: Space(tuple(hyperparameters)) for group, hyperparameters in members.items()}
+
+    @cached_property
+    def domains(self) -> Mapping[Key, Domain]:
+        """The domain of each (group, name)."""
+        return {h.key: h.domain for h in self}
+
+    @cached_property
+    def conditional(self) -> bool:
+        """Whether some hyperparameters are asked for under some values of others only."""
+        return any(h.when for h in self)
 
     @cached_property
     def size(self) -> int | None:
-        """The number of configurations; None where a hyperparameter is continuous."""
-        sizes = [h.domain.size for h in self]
-        return None if None in sizes else math.prod(s for s in sizes if s is not None)
+        """The number of distinct configurations; None where a hyperparameter is continuous."""
+        if any(h.domain.size is None for h in self):
+            return None
+        return math.prod(part.size for part in self.parts)
+
+    @cached_property
+    def parts(self) -> list[Connected]:
+        """The hyperparameters in parts that no condition connects; all domains must be finite."""
+        return conditions.connected(
+            [h.key for h in self], self.domains, {h.key: h.when for h in self}
+        )
 
     @property
     def defaults(self) -> dict[str, dict[str, Value]]:
         """The configuration of all defaults: what plain code runs with."""
-        return nested((h, h.default) for h in self)
+        return self.asked(self.assigned({}))
+
+    def assigned(self, values: Mapping[Key, Value]) -> dict[Key, Value]:
+        """Return a value for every hyperparameter: the given one, or its default."""
+        return {h.key: values.get(h.key, h.default) for h in self}
 
     def at(self, index: int) -> dict[str, dict[str, Value]]:
         """Return the configuration at an index below ``size``; the last name turns fastest."""
-        digits = []
-        for hyperparameter in reversed(self.hyperparameters):
-            size = hyperparameter.domain.size
-            if size is None:
-                msg = f"{hyperparameter.label} is continuous: the space cannot be listed"
-                raise HyperparameterError(msg)
-            index, digit = divmod(index, size)
-            digits.append((hyperparameter, hyperparameter.domain.at(digit)))
-        return nested(reversed(digits))
+        if self.size is None:
+            label = next(h.label for h in self if h.domain.size is None)
+            msg = f"{label} is continuous: the space cannot be listed"
+            raise HyperparameterError(msg)
+        values: dict[Key, Value] = {}
+        for part in reversed(self.parts):
+            index, turn = divmod(index, part.size)
+            values |= part.at(turn)
+        return nested((h, values[h.key]) for h in self if h.key in values)
+
+    def asked(self, values: Mapping[Key, Value]) -> dict[str, dict[str, Value]]:
+        """Return the part of a full assignment that is asked for."""
+        if not self.conditional:
+            return nested((h, values[h.key]) for h in self)
+        active: dict[Key, Value] = {}
+        for h in self:
+            if conditions.holds(h.when, active, self.domains):
+                active[h.key] = values[h.key]
+        return nested((h, active[h.key]) for h in self if h.key in active)
 
     def decode(self, positions: Iterable[float]) -> dict[str, dict[str, Value]]:
         """Return the configuration at a point of the unit cube, one coordinate a hyperparameter."""
-        return nested((h, h.domain.decode(u)) for h, u in zip(self, positions, strict=True))
+        return self.asked({h.key: h.domain.decode(u) for h, u in zip(self, positions, strict=True)})
 
     def encode(self, values: Values) -> tuple[float, ...]:
         """Return where a configuration lies in the unit cube; what it lacks lies at its default."""
@@ -169,10 +235,58 @@ class Space:
 
     def extended(self, met: Iterable[Hyperparameter]) -> "Space":
         """Return this space with more hyperparameters at its end."""
-        return Space((*self.hyperparameters, *met))
+        return replace(self, hyperparameters=(*self.hyperparameters, *met))
+
+    def unconditional(self, keys: Iterable[Key]) -> "Space":
+        """Return this space with some hyperparameters that are always asked for."""
+        loosened = set(keys)
+        return replace(
+            self,
+            hyperparameters=tuple(replace(h, when=()) if h.key in loosened else h for h in self),
+        )
+
+    def pinned(self, values: Mapping[Key, Value]) -> "Space":
+        """Return this space with one value for some hyperparameters; what that rules out is gone.
+
+        Args:
+            values: each in its domain.
+        """
+        kept: list[Hyperparameter] = []
+        for h in self:
+            when = tuple(c for clause in h.when if (c := self._met(clause, values)) is not None)
+            if h.when and not when:
+                continue
+            if h.key in values:
+                value = h.domain.canonical(values[h.key])
+                kept.append(replace(h, domain=domains.Fixed(value), default=value, when=when))
+            else:
+                kept.append(replace(h, when=when))
+        known = {h.key for h in kept}
+        # what is never asked for takes with it all that depends on it
+        while any(a.key not in known for h in kept for clause in h.when for a in clause):
+            kept = [
+                replace(h, when=tuple(c for c in h.when if all(a.key in known for a in c)))
+                for h in kept
+            ]
+            kept = [h for h in kept if h.when or not self.by_key[h.key].when]
+            known = {h.key for h in kept}
+        return replace(self, hyperparameters=tuple(kept))
+
+    def _met(self, clause: Clause, values: Mapping[Key, Value]) -> Clause | None:
+        """Return what a clause requires when some values are given; None if they rule it out."""
+        met = []
+        for among in clause:
+            if among.key in values:
+                value = values[among.key]
+                if not among.holds(self.domains[among.key], value):
+                    return None
+                met.append(replace(among, runs=((value, value),)))
+            else:
+                met.append(among)
+        return tuple(met)
 
     def complete(self, values: Mapping[str, Any]) -> dict[str, dict[str, Value]]:
-        """Return a full configuration: the given values, defaults for the rest.
+        """Return a configuration: the given values and defaults, as far as they are asked for.
 
         Args:
             values: ``{group: {name: value}}``, or ``{name: value}`` where only one group has
@@ -182,8 +296,7 @@ class Space:
             HyperparameterError: a name is unknown or stands in several groups, or a value is not
                 in its domain.
         """
-        given = self.checked(values)
-        return nested((h, given.get(h.group, {}).get(h.name, h.default)) for h in self)
+        return self.asked(self.assigned(flat(self.checked(values))))
 
     def checked(self, values: Mapping[str, Any]) -> dict[str, dict[str, Value]]:
         """Return the given values alone, each as its domain's own; see `complete`."""
@@ -230,17 +343,31 @@ class Space:
     def __str__(self) -> str:
         if not self.hyperparameters:
             return "an empty space: no hyperparameter was asked for"
+        conditional = self.conditional
         rows = [
-            (group if i == 0 else "", h.name, str(h.domain), repr(h.default), _count(h.domain.size))
+            (
+                group if i == 0 else "",
+                *(h.name, str(h.domain), repr(h.default), _count(h.domain.size)),
+                *([conditions.describe(self.by_key[h.key].when, self.domains)] * conditional),
+            )
             for group, members in self.groups.items()
             for i, h in enumerate(members)
         ]
-        header = ("group", "name", "values", "default", "number")
-        total = (
-            f"{_plural(len(self), 'hyperparameter')} in {_plural(len(self.groups), 'group')}, "
-            f"{_plural(self.size, 'configuration')}"
+        header = ("group", "name", "values", "default", "number", *(["when"] * conditional))
+        sizes = ", ".join(
+            f"{group} {_count(members.size)}" for group, members in self.groups.items()
         )
-        return f"{text.table(header, rows)}\n{total}"
+        total = (
+            f"{_plural(len(self), 'hyperparameter')} in {_plural(len(self.groups), 'group')} "
+            f"({sizes}), {_plural(self.size, 'configuration')}"
+        )
+        lines = [text.table(header, rows), total]
+        if self.coverage is not None and not self.coverage.complete:
+            lines.append(
+                f"there may be more: tracing stopped after {self.coverage.runs} runs (the bound is "
+                f"max_traces={self.coverage.limit}); what is met in a trial joins the space"
+            )
+        return "\n".join(lines)
 
 
 def nested(items: Iterable[tuple[Hyperparameter, Value]]) -> dict[str, dict[str, Value]]:
@@ -249,6 +376,11 @@ def nested(items: Iterable[tuple[Hyperparameter, Value]]) -> dict[str, dict[str,
     for hyperparameter, value in items:
         values.setdefault(hyperparameter.group, {})[hyperparameter.name] = value
     return values
+
+
+def flat(values: Values) -> dict[Key, Value]:
+    """Return ``{group: {name: value}}`` as ``{(group, name): value}``."""
+    return {(group, name): v for group, names in values.items() for name, v in names.items()}
 
 
 def canonical_json(data: object) -> str:

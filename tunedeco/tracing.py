@@ -51,11 +51,7 @@ class Trace:
             self.asked[key] = hyperparameter
             self.given[key] = self.answer(hyperparameter)
         elif known != hyperparameter:
-            msg = (
-                f"{known.label} means two things: {_describe(known)}, and "
-                f"{_describe(hyperparameter)}; use another name or group for one of them"
-            )
-            raise HyperparameterClash(msg)
+            raise clash(known, hyperparameter)
         return self.given[key]
 
 
@@ -73,9 +69,14 @@ def run(function: Callable[[], R], answer: Answer, number: int = 0) -> tuple[R, 
     Whatever the function raises passes through as it is.
     """
     trace = Trace(answer, number)
+    return run_in(trace, function), trace
+
+
+def run_in(trace: Trace, function: Callable[[], R]) -> R:
+    """Run a function whose questions a trace answers and notes, also where the function raises."""
     token = _trace.set(trace)
     try:
-        return function(), trace
+        return function()
     finally:
         _trace.reset(token)
 
@@ -114,6 +115,14 @@ def asks_only_for(function: Callable[[], object], values: Values) -> Space | Non
     except Exception:  # noqa: BLE001 (the user's function, with values it may not be made for)
         return None
     return trace.space if trace.values == values else None
+
+
+def clash(one: Hyperparameter, other: Hyperparameter) -> HyperparameterClash:
+    """Return the error to raise when one (group, name) was declared in two ways."""
+    return HyperparameterClash(
+        f"{one.label} means two things: {_describe(one)}, and {_describe(other)}; use another "
+        "name or group for one of them, such as a name that holds what the values depend on"
+    )
 
 
 def _describe(hyperparameter: Hyperparameter) -> str:

@@ -4,7 +4,7 @@ import math
 import random
 import re
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from tunedeco.errors import CheckpointError, TunedecoError
 from tunedeco.events import Built, Created, Ended, Event, Resumed, Trained
 from tunedeco.executors import checkpoints
 from tunedeco.executors.base import Emit, Interrupted, Report, Slice
+from tunedeco.exploring import MAX_TRACES, explore
 from tunedeco.journal.journal import load
 from tunedeco.journal.search_state import SearchState
 from tunedeco.oracles import Oracle, Random, describe
@@ -206,13 +207,16 @@ def run_search(
     every: int = 1,
     with_checkpoints: bool = False,
     interrupt_at: int | None = None,
+    traces: int = MAX_TRACES,
+    groups: Sequence[str] | None = None,
+    freeze: Mapping[str, Any] | None = None,
 ) -> Run:
     """Search as the tuner does, on a real journal; errors of ours are returned, with the state.
 
     With ``interrupt_at=``, the executor is interrupted when so many events have been told.
     """
     oracle = Random() if oracle is None else oracle
-    space = tracing.run(function, tracing.defaults)[1].space
+    space = explore(function, limit=traces)
     wanted = Created("model_fn", Objective(objective), space, describe(oracle), seed)
     executor = FakeExecutor(
         function,
@@ -238,7 +242,7 @@ def run_search(
     with journal:
         search = Search(journal, state, oracle, executor, budgets, observe)
         try:
-            worked, error = search.run(wanted), None
+            worked, error = search.run(wanted, groups, freeze or {}), None
         except (TunedecoError, Interrupted) as raised:
             worked, error = None, raised
     assert _shown(load(directory)) == _shown(state)  # the journal and the memory never differ

@@ -52,7 +52,7 @@ def model_fn():
     return plain_fn()
 
 try:
-    run_search(directory / "run", model_fn, max_trials=2)
+    run_search(directory / "run", model_fn, max_trials=2, traces=1)
 except JournalLocked as error:
     assert "is being written by process" in str(error)
     (directory / f"refused-{name}").touch()

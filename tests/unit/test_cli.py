@@ -16,7 +16,7 @@ from tunedeco.cli import main
 from tunedeco.journal.journal import FILE_NAME, Journal, load
 from tunedeco.oracles import Evolution
 
-OPTIONS: dict[str, Any] = {"oracle": Evolution(4, 2), "seed": 2, "epoch_budget": 20}
+OPTIONS: dict[str, Any] = {"oracle": Evolution(4, 2), "seed": 16, "epoch_budget": 20}
 COMMANDS = ("status", "trials", "best")
 
 Capture = pytest.CaptureFixture[str]
@@ -72,8 +72,8 @@ def test_status_json_counts_by_state(searched: Path, shell: Shell) -> None:
         "name": "model_fn",
         "objective": {"name": "val_loss", "direction": "min"},
         "oracle": {"name": "evolution", "population": 4, "tournament": 2, "crossover": 0.5},
-        "seed": 2,
-        "space": {"hyperparameters": 4, "configurations": 2 * 5 * 4 * 3},
+        "seed": 16,
+        "space": {"hyperparameters": 4, "configurations": 5 * 4 * (1 + 3)},
         "trials": {"running": 0, **counts},
         "epochs": 20,
         "budgets": {
@@ -143,7 +143,7 @@ def test_export_writes_what_build_reads(searched: Path, tmp_path: Path, shell: S
         best.number,
     )
     assert data["objective"] == {"name": "val_loss", "direction": "min"}
-    assert (data["name"], data["seed"], data["precision"]) == ("model_fn", 2, "float32")
+    assert (data["name"], data["seed"], data["precision"]) == ("model_fn", 16, "float32")
     assert "numpy" in data["versions"]
     built = tunable(model_fn).build(path)
     assert isinstance(built, Curve)

@@ -18,7 +18,7 @@ from tunedeco.events import (
     Stopped,
     Trained,
 )
-from tunedeco.space import Space
+from tunedeco.space import Space, Values, flat
 from tunedeco.trial import Epoch, State, Trial
 
 
@@ -35,6 +35,8 @@ class SearchState:
     """What the trials of state ``OUTSIDE`` were before the search was extended."""
     budgets: Mapping[str, Any] = field(default_factory=dict)
     """Those of the latest run."""
+    pinned: Values = field(default_factory=dict)
+    """What the latest run does not search, and the values it holds it at."""
     sessions: list[Mapping[str, Any]] = field(default_factory=list)
     """The circumstances of each run, in order."""
     epochs: int = 0
@@ -69,7 +71,7 @@ class SearchState:
                 self._check(self.created is None, event, "the search exists already")
                 self.created, self.space = event, event.space
             case Started():
-                self.budgets, self.stopped = event.budgets, None
+                self.budgets, self.pinned, self.stopped = event.budgets, event.pinned, None
                 self.sessions.append(event.runtime)
             case Extended():
                 self._extend(event)
@@ -105,9 +107,14 @@ class SearchState:
 
     def _build(self, event: Built) -> None:
         trial = self._running(event)
-        labels = {h.label for h in self.space} if event.met else set()
-        met = [h for h in event.met if h.label not in labels]
+        met = [h for h in event.met if h.key not in self.space.by_key]
         self.space = self.space.extended(met) if met else self.space
+        if self.space.conditional:
+            asked = flat(event.values)
+            expected = flat(self.space.asked(self.space.assigned(asked)))
+            unforeseen = [key for key in asked if key in self.space.by_key and key not in expected]
+            if unforeseen:  # their conditions are not what tracing took them for
+                self.space = self.space.unconditional(unforeseen)
         self.trials[event.trial] = replace(
             trial,
             values=event.values,

@@ -24,7 +24,7 @@ from tunedeco.oracles.base import Done, Start
 from tunedeco.oracles.random import Random
 from tunedeco.oracles.untried import LOOK, first_untried
 from tunedeco.randomness import stream
-from tunedeco.space import Space
+from tunedeco.space import Space, flat
 from tunedeco.trial import State, Trial
 
 _STEP = 0.2  # standard deviation of an ordered step, in widths of the domain
@@ -72,11 +72,12 @@ class Evolution:
         return first_untried(space, trials, children, draw)
 
     def _child(self, space: Space, alive: Sequence[Trial], draw: Stream) -> list[float]:
-        genes = list(space.encode(self._winner(alive, draw).values))
+        genes = _genes(space, self._winner(alive, draw), draw)
         if draw.random() < self.crossover:
-            other = space.encode(self._winner(alive, draw).values)
+            other = _genes(space, self._winner(alive, draw), draw)
             genes = [draw.choice(pair) for pair in zip(genes, other, strict=True)]
-        searched = [i for i, h in enumerate(space) if h.domain.size != 1]
+        expressed = flat(space.decode(genes))
+        searched = [i for i, h in enumerate(space) if h.domain.size != 1 and h.key in expressed]
         if not searched:
             return genes
         certain = draw.choice(searched)  # a child differs from its parents in at least one gene
@@ -88,6 +89,15 @@ class Evolution:
     def _winner(self, alive: Sequence[Trial], draw: Stream) -> Trial:
         entrants = draw.sample(range(len(alive)), self.tournament)
         return alive[min(entrants, key=lambda i: (_rank(alive[i]), i))]
+
+
+def _genes(space: Space, trial: Trial, draw: Stream) -> list[float]:
+    """Return where a trial lies in the unit cube; anywhere, where it was not asked."""
+    asked = flat(trial.values)
+    places = space.encode(trial.values)
+    return [
+        place if h.key in asked else draw.random() for h, place in zip(space, places, strict=True)
+    ]
 
 
 def _rank(trial: Trial) -> float:
