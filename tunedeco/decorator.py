@@ -1,4 +1,9 @@
-"""`@tunable`: a model function that knows its space, and builds with any values of it."""
+"""`@tunable`: a model function that knows its space, and builds with any values of it.
+
+What it calls is the function itself, unless something must be filled in: hyperparameters declared
+on the signature (`tunedeco.signatures`), or what code written for other libraries takes
+(`tunedeco.translations`).
+"""
 
 import functools
 import inspect
@@ -6,46 +11,70 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
-from tunedeco import exporting
+from tunedeco import exporting, translations
+from tunedeco.declarations import Declaration
 from tunedeco.domains import Value
 from tunedeco.errors import ExportError, HyperparameterError, ModelFunctionError
+from tunedeco.signatures import declared, filled
 from tunedeco.space import Hyperparameter, Space
-from tunedeco.tracing import defaults, from_values, name_of, run
+from tunedeco.tracing import defaults, from_values, name_of, run, value_of
+from tunedeco.translations import HyperModel
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 class Tunable(Generic[P, R]):
-    """A function whose hyperparameters are known; call it like the function it wraps."""
+    """A function whose hyperparameters are known; call it like the function it wraps.
 
-    def __init__(self, function: Callable[P, R]) -> None:
+    Args:
+        function: what builds a model.
+        declarations: hyperparameters among its parameters.
+    """
+
+    def __init__(
+        self, function: Callable[P, R], declarations: Mapping[str, Declaration] | None = None
+    ) -> None:
         """Wrap a function; it is not run before its space is asked for."""
-        functools.update_wrapper(self, function)
+        # a class or an object has attributes of its own, which are not those of a function
+        updated = functools.WRAPPER_UPDATES if inspect.isroutine(function) else ()
+        functools.update_wrapper(self, function, updated=updated)
         self.function = function
+        self.declarations = dict(declarations or {})
+        self._call = prepared(function, self.declarations)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function: every hyperparameter is its default, or the running trial's value."""
-        return self.function(*args, **kwargs)
+        return self._call(*args, **kwargs)
 
     def __get__(self, instance: object, owner: type | None = None) -> "Tunable[..., R]":
         """Bind to an instance, as a method does."""
         if instance is None:
             return self
-        return Tunable(cast("Callable[..., R]", self.function.__get__(instance, owner)))
+        bound = cast("Callable[..., R]", self.function.__get__(instance, owner))
+        return Tunable(bound, self.declarations)
 
     def __repr__(self) -> str:
         return f"<tunable {name_of(self.function)}>"
+
+    @property
+    def alone(self) -> Callable[[], R]:
+        """What builds the model without arguments: the very function where that can be.
+
+        Raises:
+            ModelFunctionError: it has parameters that nothing gives a value.
+        """
+        return callable_alone(self._call)
 
     @property
     def space(self) -> Space:
         """What tracing finds: the function is run once, with its defaults.
 
         Raises:
-            ModelFunctionError: it has parameters without defaults.
+            ModelFunctionError: it has parameters that nothing gives a value.
             HyperparameterError: a declaration in it is wrong.
         """
-        return run(callable_alone(self.function), defaults)[1].space
+        return run(self.alone, defaults)[1].space
 
     def build(self, values: str | Path | Mapping[str, Any]) -> R:
         """Call the function with other values than its defaults.
@@ -61,7 +90,7 @@ class Tunable(Generic[P, R]):
             HyperparameterError: a mapping names something that is not there, or a value outside
                 its domain.
         """
-        function = callable_alone(self.function)
+        function = self.alone
         if isinstance(values, Mapping) and not exporting.is_export(values):
             return _build_from_mapping(function, values)
         return _build_from_export(function, exporting.read(values))
@@ -140,21 +169,27 @@ def _build_from_export(function: Callable[[], R], exported: exporting.Export) ->
     return result
 
 
+def prepared(
+    function: Callable[..., R], declarations: Mapping[str, Declaration]
+) -> Callable[..., R]:
+    """Return a function that asks for what is declared on its signature, and makes ``hp``."""
+    asked = declared(function, declarations)
+    asks = {name: functools.partial(value_of, h) for name, h in asked.items()}
+    return filled(function, {**translations.arguments(function), **asks})
+
+
 def callable_alone(function: Callable[..., R]) -> Callable[[], R]:
     """Return a function that can be called without arguments.
 
     Raises:
-        ModelFunctionError: it is not callable, or has parameters without defaults.
+        ModelFunctionError: it has parameters without defaults.
     """
-    if not callable(function):
-        msg = f"model_fn must be a function that builds a model, not {function!r}"
-        raise ModelFunctionError(msg)
     try:
         inspect.signature(function).bind()
     except TypeError as error:
         msg = (
-            f"{name_of(function)} cannot be called without arguments ({error}); "
-            "give them defaults, or bind them with functools.partial"
+            f"{name_of(function)} cannot be called without arguments ({error}); give them "
+            "defaults, declare them with @tunable(...), or bind them with functools.partial"
         )
         raise ModelFunctionError(msg) from None
     except ValueError:
@@ -163,25 +198,36 @@ def callable_alone(function: Callable[..., R]) -> Callable[[], R]:
 
 
 @overload
+def tunable(function: HyperModel[R] | type[HyperModel[R]], /) -> Tunable[..., R]: ...
+@overload
 def tunable(function: Callable[P, R], /) -> Tunable[P, R]: ...
 @overload
+def tunable(function: Callable[..., R], /, **declarations: Declaration) -> Tunable[..., R]: ...
+@overload
 def tunable() -> Callable[[Callable[P, R]], Tunable[P, R]]: ...
-def tunable(
-    function: Callable[P, R] | None = None, /
-) -> Tunable[P, R] | Callable[[Callable[P, R]], Tunable[P, R]]:
+@overload
+def tunable(**declarations: Declaration) -> Callable[[Callable[..., R]], Tunable[..., R]]: ...
+def tunable(function: object = None, /, **declarations: Declaration) -> object:
     """Decorate a function that asks for hyperparameters; ``@tunable`` and ``@tunable()`` both do.
 
     The function stays what it is: its name, docstring and signature are kept, and a call runs it.
     It gains ``.space`` and ``.build``.
 
+    Args:
+        function: builds a model; it may take Keras Tuner's ``hp`` or Optuna's ``trial``, or be a
+            ``HyperModel``.
+        declarations: parameters that are hyperparameters, for code that must not change:
+            ``@tunable(units=space.Range(8, 64, 8))``.
+
     Raises:
-        ModelFunctionError: what is decorated is not a function.
+        ModelFunctionError: what is decorated is neither a function nor a ``HyperModel``.
+        HyperparameterError: the function has no such parameter, or its default is not in the
+            domain that is declared for it.
     """
     if function is None:
-        return tunable
+        return functools.partial(tunable, **declarations)
     if isinstance(function, Tunable):
-        return function
-    if not callable(function):
-        msg = f"@tunable decorates a function, not {function!r}"
-        raise ModelFunctionError(msg)
-    return Tunable(function)
+        if not declarations:
+            return function
+        return Tunable(function.function, {**function.declarations, **declarations})
+    return Tunable(translations.function_of(function), declarations)

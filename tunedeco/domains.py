@@ -27,6 +27,7 @@ _CLOSE_STEPS = 1e-6  # the same, in steps from one bucket to the next
 _APART = 1e-10  # relative: what keeps neighbours apart when they are written with twelve digits
 _SMALLEST = 1e-300  # floats below lose their digits
 _MOST = 2**50  # as many values as positions in the unit interval still tell apart
+_LARGEST_LOG = 2**40  # up to here they do so on a log scale, too
 
 
 class Domain:
@@ -42,6 +43,11 @@ class Domain:
     @property
     def ordered(self) -> bool:
         """Whether neighbours on the unit interval are alike."""
+        return True
+
+    @property
+    def even(self) -> bool:
+        """Whether all values have equal shares of the unit interval."""
         return True
 
     def at(self, index: int) -> Value:
@@ -63,6 +69,19 @@ class Domain:
             msg = f"{value!r} is not in {self}"
             raise HyperparameterError(msg)
         return self.at(index)
+
+    def checked_default(self, default: object) -> Value:
+        """Return this domain's own value that equals a default.
+
+        Raises:
+            HyperparameterError: there is none; says that it is about the default.
+        """
+        default = plain(default, "the default")
+        try:
+            return self.canonical(default)
+        except HyperparameterError as error:
+            msg = f"the default {error}"
+            raise HyperparameterError(msg) from None
 
     def _find(self, value: Value) -> int | None:
         """Return the index of an equal value, or None; for finite domains."""
@@ -190,15 +209,20 @@ class Choice(Domain):
 class Range(Domain):
     """Integers from ``start`` to ``stop`` in steps; ``stop`` is included when a step lands on it.
 
+    With ``log=True`` they are the same integers, and each has the share of the unit interval that
+    lies between it and the next one on a log scale: 1 has as much of it as 2 and 3 together.
+
     Raises:
         HyperparameterError: something is not an integer, the step is below 1 or larger than the
-            range, ``stop`` lies below ``start``, or there are more than 2^50 values.
+            range, ``stop`` lies below ``start``, there are more than 2^50 values, or ``log=True``
+            and ``start`` lies below 1 or ``stop`` above 2^40.
     """
 
     kind: ClassVar[str] = "range"
     start: int
     stop: int
     step: int = 1
+    log: bool = False
 
     def __post_init__(self) -> None:
         for name in ("start", "stop", "step"):
@@ -222,13 +246,44 @@ class Range(Domain):
         if self.size > _MOST:
             msg = f"more than 2^50 values from {self.start} to {self.stop}; use a larger step"
             raise HyperparameterError(msg)
+        object.__setattr__(self, "log", _flag(self.log, "log"))
+        if self.log and not 1 <= self.start <= self.stop <= _LARGEST_LOG:
+            msg = (
+                f"a log scale reaches from 1 to 2^40, and not from {self.start} to {self.stop}; "
+                "leave log=True out"
+            )
+            raise HyperparameterError(msg)
 
     @property
     def size(self) -> int:
         return (self.stop - self.start) // self.step + 1
 
+    @property
+    def even(self) -> bool:
+        return not self.log or self.size == 1
+
     def at(self, index: int) -> int:
         return self.start + index * self.step
+
+    def encode(self, value: Value) -> float:
+        if self.even:
+            return super().encode(value)
+        assert isinstance(value, int)
+        first, beyond = self._logs
+        middle = (math.log(value) + math.log(value + self.step)) / 2
+        return (middle - first) / (beyond - first)
+
+    def decode(self, position: float) -> Value:
+        if self.even:
+            return super().decode(position)
+        first, beyond = self._logs
+        index = (math.exp(first * (1 - position) + beyond * position) - self.start) // self.step
+        return self.at(min(max(int(index), 0), self.size - 1))
+
+    @property
+    def _logs(self) -> tuple[float, float]:
+        """Where the log scale begins and ends: at the first value, and one step after the last."""
+        return math.log(self.start), math.log(self.at(self.size))
 
     def index(self, value: Value) -> int:
         assert isinstance(value, int)
@@ -240,9 +295,15 @@ class Range(Domain):
         steps, rest = divmod(int(value) - self.start, self.step)
         return steps if rest == 0 and 0 <= steps < self.size else None
 
+    def to_json(self) -> dict[str, Any]:
+        described = super().to_json()
+        if not self.log:  # a range without it is described as it was before there was one
+            del described["log"]
+        return described
+
     def __str__(self) -> str:
         step = "" if self.step == 1 else f" step {self.step}"
-        return f"{self.start} to {self.at(self.size - 1)}{step}"
+        return f"{self.start} to {self.at(self.size - 1)}{step}{', log scale' if self.log else ''}"
 
 
 @dataclass(frozen=True)
@@ -255,7 +316,7 @@ class _Spaced(Domain):
 
     def __post_init__(self) -> None:
         for name in ("start", "stop"):
-            object.__setattr__(self, name, _real(getattr(self, name), name))
+            object.__setattr__(self, name, real(getattr(self, name), name))
         number = plain(self.num_buckets, "num_buckets")
         if type(number) is not int or number < 1:
             msg = f"num_buckets must be an integer of at least 1, not {number!r}"
@@ -400,11 +461,8 @@ class Float(Domain):
 
     def __post_init__(self) -> None:
         for name in ("low", "high"):
-            object.__setattr__(self, name, _real(getattr(self, name), name))
-        object.__setattr__(self, "log", plain(self.log, "log"))
-        if not isinstance(self.log, bool):
-            msg = f"log must be True or False, not {self.log!r}"
-            raise HyperparameterError(msg)
+            object.__setattr__(self, name, real(getattr(self, name), name))
+        object.__setattr__(self, "log", _flag(self.log, "log"))
         _check_ends(low=self.low, high=self.high)
         if self.low == self.high:
             msg = f"low and high are both {self.low}; use Fixed for one value"
@@ -418,6 +476,10 @@ class Float(Domain):
     @property
     def size(self) -> None:
         return None
+
+    @property
+    def first(self) -> float:
+        return self.low  # where a logarithm and back would lose a digit
 
     def canonical(self, value: object) -> float:
         value = plain(value, "a value")
@@ -547,7 +609,24 @@ def _number(value: Value) -> TypeGuard[int | float]:
     return type(value) in (int, float)
 
 
-def _real(value: object, name: str) -> float:
+def _flag(value: object, name: str) -> bool:
+    value = plain(value, name)
+    if not isinstance(value, bool):
+        msg = f"{name} must be True or False, not {value!r}"
+        raise HyperparameterError(msg)
+    return value
+
+
+def real(value: object, name: str) -> float:
+    """Return a value as a float.
+
+    Args:
+        value: anything.
+        name: how an error names it.
+
+    Raises:
+        HyperparameterError: it is not a finite number.
+    """
     value = plain(value, name)
     if not _number(value):
         msg = f"{name} must be a number, not {value!r}"

@@ -8,6 +8,8 @@
     ├── ConfigurationError (ValueError)    an argument of Tuner or search is wrong
     │   ├── ObjectiveError                 the objective has no direction, or no such log
     │   └── ModelFunctionError             model_fn cannot be called, or returns no model
+    │       └── TranslationError (AttributeError)
+    │                                      code for another library asks for what is not here
     ├── OracleError                        an oracle cannot search this space, or misbehaves
     ├── ExportError (ValueError)           an exported JSON cannot be read, or does not fit
     ├── JournalError                       the journal cannot be read or written
@@ -47,6 +49,10 @@ class ObjectiveError(ConfigurationError):
 
 class ModelFunctionError(ConfigurationError):
     """The model function cannot be called without arguments, or returns no Keras model."""
+
+
+class TranslationError(ModelFunctionError, AttributeError):
+    """Code written for another library asks for something that tunedeco has no counterpart of."""
 
 
 class OracleError(TunedecoError):

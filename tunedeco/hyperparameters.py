@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from typing import TypeVar, cast, overload
 
 from tunedeco import domains
+from tunedeco.declarations import DEFAULT_GROUP, UNSET, Unset
 from tunedeco.domains import Value
-from tunedeco.space import DEFAULT_GROUP
-from tunedeco.tracing import UNSET, Unset, ask
+from tunedeco.tracing import ask
 
 T = TypeVar("T", bound=Value)
 
@@ -52,6 +52,7 @@ def Range(
     stop: int,
     step: int = 1,
     *,
+    log: bool = False,
     group: str = DEFAULT_GROUP,
     default: int | Unset = UNSET,
 ) -> int:
@@ -62,10 +63,12 @@ def Range(
         start: the smallest value.
         stop: the largest value; ``Range("units", 8, 32, 8)`` is 8, 16, 24 or 32.
         step: the distance between values, at least 1.
+        log: draw on a log scale: as often from 8 to 16 as from 512 to 1024; ``start`` must then
+            be at least 1.
         group: its group.
         default: one of the values; ``start`` where it is not given.
     """
-    return cast("int", ask(name, group, default, domains.Range, start, stop, step))
+    return cast("int", ask(name, group, default, domains.Range, start, stop, step, log))
 
 
 def Linear(

@@ -14,12 +14,42 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from tunedeco import conditions, text
+from tunedeco import conditions, domains, text
 from tunedeco.conditions import Among, Clause, Condition, Connected, Key
-from tunedeco.domains import Domain, Fixed, Value, domain_from_json, plain
+from tunedeco.declarations import (
+    DEFAULT_GROUP,
+    Boolean,
+    Choice,
+    Declaration,
+    Fixed,
+    Float,
+    Linear,
+    Logarithmic,
+    Range,
+    check_label,
+)
+from tunedeco.domains import Domain, Value, domain_from_json
 from tunedeco.errors import HyperparameterClash, HyperparameterError
 
-DEFAULT_GROUP = "default"
+# with what stands on signatures: space.Range(8, 64, 8)
+__all__ = [
+    "DEFAULT_GROUP",
+    "Boolean",
+    "Choice",
+    "Coverage",
+    "Declaration",
+    "Fixed",
+    "Float",
+    "Hyperparameter",
+    "Linear",
+    "Logarithmic",
+    "Range",
+    "Space",
+    "Values",
+    "canonical_json",
+    "flat",
+    "nested",
+]
 
 Values = Mapping[str, Mapping[str, Value]]
 """A configuration: group, then name, then value."""
@@ -44,16 +74,9 @@ class Hyperparameter:
     """Under which values of others it is asked for; empty: always, as far as is known."""
 
     def __post_init__(self) -> None:
-        for what, label in (("group", self.group), ("name", self.name)):
-            if not isinstance(label, str) or not label.strip():
-                msg = f"the {what} of a hyperparameter must be a non-empty string, not {label!r}"
-                raise HyperparameterError(msg)
-        default = plain(self.default, "the default")
-        try:
-            object.__setattr__(self, "default", self.domain.canonical(default))
-        except HyperparameterError as error:
-            msg = f"the default {error}"
-            raise HyperparameterError(msg) from None
+        check_label(self.group, "group")
+        check_label(self.name, "name")
+        object.__setattr__(self, "default", self.domain.checked_default(self.default))
 
     @property
     def key(self) -> Key:
@@ -235,7 +258,7 @@ class Space:
                 continue
             if h.key in values:
                 value = h.domain.canonical(values[h.key])
-                kept.append(replace(h, domain=Fixed(value), default=value, when=when))
+                kept.append(replace(h, domain=domains.Fixed(value), default=value, when=when))
             else:
                 kept.append(replace(h, when=when))
         known = {h.key for h in kept}

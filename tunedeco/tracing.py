@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tunedeco.declarations import Unset
 from tunedeco.domains import Domain, Value
 from tunedeco.errors import HyperparameterClash, HyperparameterError
 from tunedeco.space import Hyperparameter, Space, Values, nested
@@ -27,6 +28,8 @@ class Trace:
     """What one run of a function asked for, and what it was told."""
 
     answer: Answer
+    number: int = 0
+    """The number of the trial it is run for."""
     asked: dict[tuple[str, str], Hyperparameter] = field(default_factory=dict)
     given: dict[tuple[str, str], Value] = field(default_factory=dict)
 
@@ -55,12 +58,17 @@ class Trace:
 _trace: ContextVar[Trace | None] = ContextVar("tunedeco_trace", default=None)
 
 
-def run(function: Callable[[], R], answer: Answer) -> tuple[R, Trace]:
+def run(function: Callable[[], R], answer: Answer, number: int = 0) -> tuple[R, Trace]:
     """Run a function with an answer to each of its questions; return its result and the trace.
+
+    Args:
+        function: what asks.
+        answer: what each hyperparameter is worth.
+        number: the number of the trial it is run for, which code of Optuna's may want to know.
 
     Whatever the function raises passes through as it is.
     """
-    trace = Trace(answer)
+    trace = Trace(answer, number)
     return run_in(trace, function), trace
 
 
@@ -129,41 +137,55 @@ def name_of(function: Callable[..., object]) -> str:
     return getattr(function, "__name__", None) or type(function).__name__
 
 
-class Unset:
-    """The type of `UNSET`."""
-
-    def __repr__(self) -> str:
-        return "UNSET"
-
-
-UNSET = Unset()
-"""The absence of a default: None is a value like any other."""
-
-
-def ask(name: str, group: str, default: object, kind: type[Domain], *args: object) -> Any:  # noqa: ANN401 (the callers know the type)
-    """Return what a hyperparameter is worth in this context.
-
-    Args:
-        name: its name, unique within the group.
-        group: its group.
-        default: a value of the domain, or `UNSET` for the first one.
-        kind: the domain's class.
-        args: what that class is called with.
+def ask(name: str, group: str, default: object, kind: Callable[..., Domain], *args: object) -> Any:  # noqa: ANN401 (the callers know the type)
+    """Return what a hyperparameter is worth in this context; see `declare` for the arguments.
 
     Raises:
         HyperparameterError: the declaration is wrong; names the hyperparameter and the place.
         HyperparameterClash: this run has declared it before, otherwise.
     """
+    return value_of(declare(name, group, default, kind, *args))
+
+
+def declare(
+    name: str, group: str, default: object, kind: Callable[..., Domain], *args: object
+) -> Hyperparameter:
+    """Return a hyperparameter that is declared in the line that called this package.
+
+    Args:
+        name: its name, unique within the group.
+        group: its group.
+        default: a value of the domain, or `UNSET` for the first one.
+        kind: the domain's class, or another function that returns a domain.
+        args: what that is called with.
+
+    Raises:
+        HyperparameterError: the declaration is wrong; names the hyperparameter and the place.
+    """
     place = _caller()
     try:
         domain = kind(*args)
         value = domain.first if isinstance(default, Unset) else default
-        hyperparameter = Hyperparameter(group, name, domain, value, place)  # type: ignore[arg-type]
+        return Hyperparameter(group, name, domain, value, place)  # type: ignore[arg-type]
     except HyperparameterError as error:
         msg = f"{group}/{name} ({place}): {error}"
         raise HyperparameterError(msg) from None
+
+
+def value_of(hyperparameter: Hyperparameter) -> Value:
+    """Return what a hyperparameter is worth in this context.
+
+    Raises:
+        HyperparameterClash: this run has declared it before, otherwise.
+    """
     trace = _trace.get()
     return hyperparameter.default if trace is None else trace.ask(hyperparameter)
+
+
+def trial_number() -> int:
+    """Return the number of the trial that is being built; 0 outside of one."""
+    trace = _trace.get()
+    return 0 if trace is None else trace.number
 
 
 _PACKAGE = str(Path(__file__).parent / "_")[:-1]  # with the separator: tunedeco_too is not us

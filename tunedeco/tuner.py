@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunedeco import exporting, signals, tracing
-from tunedeco.decorator import Tunable, callable_alone
+from tunedeco.decorator import tunable
 from tunedeco.domains import Value
 from tunedeco.errors import ConfigurationError, SearchNotFound
 from tunedeco.events import Created, Ended, Event, Extended, Trained
@@ -25,6 +25,7 @@ from tunedeco.oracles import Grid, Oracle, describe, resolve
 from tunedeco.report import tables
 from tunedeco.search import Budgets, Search, carried_over, open_search
 from tunedeco.space import Space
+from tunedeco.translations import HyperModel
 from tunedeco.trial import State, Trial
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class Tuner:
     continues where it stopped.
 
     Args:
-        model_fn: builds and compiles a model; decorated with `tunable` or not.
+        model_fn: builds and compiles a model; decorated with `tunable` or not. It may take Keras
+            Tuner's ``hp`` or Optuna's ``trial``, or be a ``HyperModel``.
         objective: a metric as the logs name it, such as ``"val_accuracy"``, or an `Objective`.
         epoch_budget: epochs to train in all trials together.
         max_epochs: epochs to train one trial at most.
@@ -63,7 +65,7 @@ class Tuner:
 
     def __init__(
         self,
-        model_fn: Callable[..., object],
+        model_fn: Callable[..., object] | HyperModel[object],
         objective: str | Objective,
         *,
         epoch_budget: int | None = None,
@@ -79,8 +81,7 @@ class Tuner:
         overwrite: bool = False,
         extend: bool = False,
     ) -> None:
-        function = model_fn.function if isinstance(model_fn, Tunable) else model_fn
-        self.model_fn = callable_alone(function)
+        self.model_fn = tunable(model_fn).alone
         self.name = tracing.name_of(self.model_fn)
         self.objective = objective if isinstance(objective, Objective) else Objective(objective)
         self.oracle = resolve(oracle)

@@ -52,6 +52,17 @@ def _ranges(draw: st.DrawFn) -> Domain:
     return domains.Range(start, start + more * step + over, step)
 
 
+@st.composite
+def _log_ranges(draw: st.DrawFn) -> Domain:
+    start = draw(st.integers(1, 100) | st.integers(1, 2**39))
+    step = draw(st.integers(1, 10) | st.integers(1, 2**38))
+    more = draw(st.integers(1, 20) | st.integers(1, 10**9))
+    try:
+        return domains.Range(start, min(start + more * step, 2**40), step, log=True)
+    except HyperparameterError:  # the end is nearer than a step
+        reject()
+
+
 positive = st.one_of(
     st.floats(0, exclude_min=True, allow_infinity=False),
     st.integers(-12, 12).map(lambda n: 10.0**n),
@@ -59,6 +70,7 @@ positive = st.one_of(
 buckets = st.integers(2, 12) | st.integers(2, 10**9)
 rising_domains: st.SearchStrategy[Domain] = st.one_of(
     _ranges(),
+    _log_ranges(),
     _between(domains.Linear, reals, buckets),
     _between(domains.Logarithmic, positive, buckets),
 )
@@ -76,6 +88,7 @@ any_domain = finite_domains | continuous_domains
 small_domains: st.SearchStrategy[Domain] = st.one_of(
     st.lists(values, min_size=1, max_size=4, unique_by=_same).map(domains.Choice),
     st.integers(1, 4).map(lambda stop: domains.Range(1, stop)),
+    st.integers(2, 4).map(lambda stop: domains.Range(1, stop, log=True)),
     st.integers(2, 4).map(lambda number: domains.Linear(0, 0.3, number)),
     st.integers(2, 4).map(lambda number: domains.Logarithmic(1e-4, 1e-1, number)),
     st.just(domains.Boolean()),

@@ -44,6 +44,7 @@ class Colour(enum.Enum):
         (lambda: Range("x", 8, 32, 8, default=32), 32),
         (lambda: Range("x", 2, 2), 2),
         (lambda: Range("x", -5, -1), -5),
+        (lambda: Range("x", 3, 300, 3, log=True), 3),
         (lambda: Linear("x", 0, 0.5, 5), 0.0),
         (lambda: Linear("x", 0, 0.5, 6, default=0.1 + 0.2), 0.3),
         (lambda: Linear("x", 1, 1, 1), 1.0),
@@ -51,6 +52,7 @@ class Colour(enum.Enum):
         (lambda: Logarithmic("x", 1e-4, 1e-2, 3, default=0.001), 0.001),
         (lambda: Float("x", 0, 1), 0.0),
         (lambda: Float("x", 1e-5, 1, log=True, default=0.5), 0.5),
+        (lambda: Float("x", 0.1, 1, log=True), 0.1),
         (lambda: Float("x", 0, 1, default=1), 1.0),
         (lambda: Boolean("x"), False),
         (lambda: Boolean("x", default=True), True),
@@ -108,6 +110,9 @@ def test_numpy_scalars_are_unwrapped(call: Call, value: object) -> None:
         (lambda: Range("x", 1, "5"), "stop must be an integer, not '5'"),
         (lambda: Range("x", 1, None), "stop must be an integer, not None"),
         (lambda: Range("x", 0, 2**60), "more than 2^50 values"),
+        (lambda: Range("x", 0, 9, log=True), "a log scale reaches from 1 to 2^40, and not from 0"),
+        (lambda: Range("x", 1, 2**41, 2, log=True), "leave log=True out"),
+        (lambda: Range("x", 1, 9, log=1), "log must be True or False, not 1"),
         (lambda: Range("x", 8, 32, 8, default=12), "the default 12 is not in 8 to 32 step 8"),
         (lambda: Range("x", 1, 3, default=True), "the default True is not in 1 to 3"),
         (lambda: Linear("x", 1, 0, 3), "stop 0 lies below start 1; swap them"),
@@ -230,6 +235,7 @@ def test_values_are_as_settled() -> None:
     assert [linear.at(i) for i in range(6)] == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
     crossing = domains.Linear(-0.1, 0.5, 7)
     assert [crossing.at(i) for i in range(7)] == [-0.1, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
+    assert [domains.Range(1, 9, 4, log=True).at(i) for i in range(3)] == [1, 5, 9]
     logarithmic = domains.Logarithmic(1e-4, 1, 5)
     assert [logarithmic.at(i) for i in range(5)] == [0.0001, 0.001, 0.01, 0.1, 1.0]
 
@@ -258,6 +264,7 @@ def test_an_equal_value_becomes_the_domains_own(
 @pytest.mark.parametrize(
     ("domain", "value"),
     [
+        (domains.Range(1, 9, 2, log=True), 2),
         (domains.Linear(0, 1, 11), 0.31),
         (domains.Linear(0, 1, 11), -1e-6),
         (domains.Range(1, 5), 2.5),
@@ -326,3 +333,25 @@ def test_a_choice_is_described_as_plain_json() -> None:
     """A domain's JSON is its kind and its fields."""
     described = json.loads(json.dumps(domains.Choice((1, "a", None)).to_json()))
     assert described == {"kind": "choice", "values": [1, "a", None]}
+
+
+def test_a_range_on_a_log_scale_has_shares_of_factors() -> None:
+    """From 1 to 1023 as much of the unit interval lies below 32 as above it."""
+    scale = domains.Range(1, 1023, log=True)
+    assert (scale.decode(0.0), scale.decode(0.4999), scale.decode(0.5001)) == (1, 31, 32)
+    assert scale.decode(1.0) == 1023
+    assert not scale.even
+    assert domains.Range(1, 1023).even
+    assert domains.Range(5, 5, log=True).decode(0.7) == 5
+
+
+def test_a_range_without_a_log_scale_is_described_as_ever() -> None:
+    """Journals of plain ranges are those of the versions before, and these are still read."""
+    before = {"kind": "range", "start": 1, "stop": 9, "step": 2}
+    assert domains.Range(1, 9, 2).to_json() == before
+    assert domains.domain_from_json(before) == domains.Range(1, 9, 2)
+    described = domains.Range(1, 9, 2, log=True).to_json()
+    assert described == {**before, "log": True}
+    assert domains.domain_from_json(described) == domains.Range(1, 9, 2, log=True)
+    assert domains.Range(1, 9, 2, log=True) != domains.Range(1, 9, 2)
+    assert str(domains.Range(1, 9, 2, log=True)) == "1 to 9 step 2, log scale"

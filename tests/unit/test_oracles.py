@@ -9,7 +9,7 @@ import pytest
 
 from tunedeco.domains import Choice, Domain, Fixed, Logarithmic, Range, Value
 from tunedeco.errors import ConfigurationError
-from tunedeco.oracles import Evolution, Grid, Oracle, Random, Start, describe, resolve
+from tunedeco.oracles import Done, Evolution, Grid, Oracle, Random, Start, describe, resolve
 from tunedeco.space import Hyperparameter, Space, Values
 from tunedeco.trial import State, Trial
 
@@ -209,3 +209,22 @@ def test_an_oracle_is_described_by_its_settings() -> None:
     }
     assert describe(Settled()) == {"name": "settled", "depth": 2, "names": "('a',)", "share": 0.5}
     assert describe(Plain(3)) == {"name": "plain", "depth": 3}
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_random_search_draws_on_the_scale_of_the_domain(log: bool) -> None:
+    """On a log scale half of the configurations lie below the root of the range's end."""
+    where = space(units=Range(1, 1024, log=log))
+    trials = search(Random(), where, lambda _: 0.0, 60, seed=0)
+    values = [t.values["g"]["units"] for t in trials]
+    assert len(set(values)) == 60
+    below = sum(v < 32 for v in values)  # type: ignore[operator,misc]
+    assert (15 <= below <= 31) if log else below <= 8
+
+
+def test_random_search_on_a_log_scale_ends_when_all_is_tried() -> None:
+    """Values with a small share are reached as well, and none comes twice."""
+    where = space(units=Range(1, 200, log=True))
+    trials = search(Random(), where, lambda _: 0.0, 200, seed=1)
+    assert len({t.values["g"]["units"] for t in trials}) == 200
+    assert Random().next(where, trials, 1) == Done()

@@ -70,7 +70,9 @@ def test_with_and_without_parentheses_is_the_same() -> None:
 @pytest.mark.parametrize("thing", [3, "model_fn", classmethod(lambda cls: cls)])
 def test_only_functions_are_decorated(thing: Any) -> None:
     """What cannot be called is refused where it is decorated."""
-    with pytest.raises(ModelFunctionError, match="@tunable decorates a function, not"):
+    with pytest.raises(
+        ModelFunctionError, match="@tunable and Tuner take a function that builds a model, not"
+    ):
         tunable(thing)
 
 

@@ -2,7 +2,7 @@
 
 from typing import assert_type
 
-from tunedeco import Boolean, Choice, Fixed, Float, Linear, Logarithmic, Range, tunable
+from tunedeco import Boolean, Choice, Fixed, Float, Linear, Logarithmic, Range, space, tunable
 from tunedeco.domains import Value
 
 assert_type(Choice("x", [1, 2]), int)
@@ -31,6 +31,21 @@ def called() -> int:
     return 3
 
 
+@tunable(units=space.Range(8, 64, 8, log=True, group="dense", default=16))
+def declared(units: int) -> str:
+    return str(units)
+
+
+class HyperModel:
+    def build(self, hp: object) -> bytes:
+        return repr(hp).encode()
+
+
+assert_type(declared(), str)
+assert_type(declared.build({"units": 8}), str)
+assert_type(tunable(plain.function, units=space.Fixed(3))(), list[str])
+assert_type(tunable(HyperModel).build({}), bytes)
+assert_type(tunable(HyperModel())(), bytes)
 assert_type(plain(units=2), list[str])
 assert_type(plain.build({"x": 1}), list[str])
 assert_type(called(), int)
@@ -43,4 +58,6 @@ Range("x", 1, 5, default="1")  # type: ignore[arg-type]
 Boolean("x", default="yes")  # type: ignore[arg-type]
 Choice("x", [1, 2], "group")  # type: ignore[call-overload]
 plain("3")  # type: ignore[arg-type]
+tunable(units=3)  # type: ignore[call-overload]
+space.Range(0.5, 2)  # type: ignore[arg-type]
 plain.build(3)  # type: ignore[arg-type]

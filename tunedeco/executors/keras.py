@@ -111,7 +111,7 @@ class KerasExecutor:
             return hyperparameter.domain.decode(draws.random())
 
         answer = tracing.from_values(work.trial.values, draw)
-        result, trace = tracing.run(self._model_fn, answer)
+        result, trace = tracing.run(self._model_fn, answer, number)
         model = checked_model(result, tracing.name_of(self._model_fn))
         # What cannot be built from shapes alone is left to fit, which then says what is wrong.
         with contextlib.suppress(Exception):
@@ -248,7 +248,7 @@ def restored_model(
     arrays, _ = checkpoints.read(file, latest.sha256)
     answer = tracing.from_values(trial.values, tracing.defaults)
     with devices.precision(trial.precision or keras.config.floatx()):
-        result = tracing.run(model_fn, answer)[0]
+        result = tracing.run(model_fn, answer, trial.number)[0]
         model = checked_model(result, tracing.name_of(model_fn))
         _build(model, trial.inputs)
         _add_objective(model, objective)

@@ -2,6 +2,7 @@
 
 "Random Search for Hyper-Parameter Optimization", JMLR 13 (2012), section 2. A finite space is
 walked in the order of a keyed permutation, which draws without replacement and remembers nothing.
+Where some values are likelier than others, as on a log scale, each configuration is drawn.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,14 +19,14 @@ from tunedeco.trial import Trial
 @final
 @dataclass(frozen=True)
 class Random:
-    """Every configuration is equally likely, and none comes twice before all have come."""
+    """Every position in the unit cube is equally likely, and no configuration comes twice."""
 
     def next(self, space: Space, trials: Sequence[Trial], seed: int) -> Start | Done:
         """Return a random configuration, or `Done` when every one has been tried."""
         draw = stream(seed, len(trials), "random")
         size = space.size
         candidates: Iterator[Values]
-        if size is None:
+        if size is None or not all(h.domain.even for h in space):
             candidates = (space.decode(draw.random() for _ in space) for _ in range(LOOK))
         else:
             ahead = range(len(trials), min(len(trials) + LOOK, size))
