@@ -116,16 +116,22 @@ def _mutable(value: object) -> bool:
 
 
 @contextmanager
-def standing_in(value: Any) -> Iterator[None]:  # noqa: ANN401 (a tensor)
-    """Within `weightless`, let a value stand in for those that variables have not.
+def standing_in() -> Iterator[None]:
+    """Within `weightless`, let a single number stand in for every value that a variable lacks.
 
-    For what reads values only to learn where they are: their initializers would allocate them.
+    For TensorFlow's optimizers, which read values only to learn on which device they are: the
+    initializers would allocate them.
     """
     scope = global_state.get_global_attribute("stateless_scope")
     if not isinstance(scope, _Weightless):
         yield
         return
-    scope.stand_in = value
+    with observed_by(None):
+        global_state.set_global_attribute("stateless_scope", None)
+        try:
+            scope.stand_in = keras.Variable(0.0).value
+        finally:
+            global_state.set_global_attribute("stateless_scope", scope)
     try:
         yield
     finally:
@@ -140,7 +146,7 @@ class _Weightless(keras.StatelessScope):  # type: ignore[misc]  # Keras has no t
         super().__init__(initialize_variables=False)
         self.stand_in: Any = None
         self._made: dict[int, Any] = {}
-        self._variables: list[tuple[Any, Any]] = []
+        self._variables: list[tuple[Any, Any, Any]] = []
         self._assigned: list[Any] = []
 
     def variable(
@@ -154,11 +160,17 @@ class _Weightless(keras.StatelessScope):  # type: ignore[misc]  # Keras has no t
     ) -> None:
         """Defer a variable, whatever it is made from."""
         self._stay()
-        if not callable(initializer) and not isinstance(initializer, str):
-            initializer, shape, dtype = _constant(initializer, dtype)
-        init(variable, initializer, shape, dtype, **options)
+        if isinstance(initializer, str):
+            initializer = keras.initializers.get(initializer)
+        if callable(initializer):
+            placeholder = self._placeholder(initializer)
+        else:
+            placeholder, shape, dtype = _constant(initializer, dtype)
+            initializer = placeholder
+        init(variable, placeholder, shape, dtype, **options)
         scopes = global_state.get_global_attribute("name_scope_stack")
-        self._variables.append((variable, scopes[-1].caller if scopes else None))
+        owner = scopes[-1].caller if scopes else None
+        self._variables.append((variable, initializer, owner))
 
     def operation(self, operation: Any) -> None:  # noqa: ANN401
         """Note that an operation is not from outside."""
@@ -184,16 +196,27 @@ class _Weightless(keras.StatelessScope):  # type: ignore[misc]  # Keras has no t
             for node in operation._outbound_nodes:  # noqa: SLF001
                 self._forget(node, node.operation, "_inbound_nodes")
         built = {}
-        for variable, owner in self._variables:
+        for variable, initializer, owner in self._variables:
             if variable._value is not None:  # noqa: SLF001
                 continue
             if isinstance(owner, keras.Operation) and id(owner) not in self._made:
+                variable._initializer = initializer  # noqa: SLF001
                 variable._deferred_initialize()  # noqa: SLF001
                 built[id(owner)] = owner
             else:
                 variable._initializer = _refuse  # noqa: SLF001
         for layer in built.values():
             layer._post_build()  # noqa: SLF001 (what Keras leaves out in such a scope)
+
+    def _placeholder(self, initializer: Callable[..., Any]) -> Callable[..., Any]:
+        """Return an initializer that is free where Keras asks for no more than a shape."""
+
+        def placeholder(shape: Any, dtype: Any = None, **options: Any) -> Any:  # noqa: ANN401
+            if global_state.get_global_attribute("stateless_scope") is self:
+                return initializer(shape, dtype=dtype, **options)
+            return keras.ops.zeros(shape, dtype)  # in a scope of Keras's own, which is symbolic
+
+        return placeholder
 
     def _forget(self, node: Any, operation: Any, nodes: str) -> None:  # noqa: ANN401
         """Take a node out of the graph of an operation from outside."""

@@ -33,7 +33,7 @@ _observers = 0
 
 
 @contextmanager
-def observed_by(observer: Observer) -> Iterator[None]:
+def observed_by(observer: Observer | None) -> Iterator[None]:
     """Tell an observer of what this thread makes; the constructors are Keras's own again after."""
     global _observers  # noqa: PLW0603 (the constructors are global too)
     with _lock:

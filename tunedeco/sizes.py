@@ -118,7 +118,7 @@ def _state(model: keras.Model) -> list[keras.Variable]:
         if _valued(optimizer) and not _valued(model):
             # It was made elsewhere, for a model with weights; Keras ties it to the first it sees
             optimizer = type(optimizer).from_config(optimizer.get_config())
-        with standing_in(keras.ops.zeros(())):
+        with standing_in():
             optimizer.build(model.trainable_variables)
     return list(optimizer.variables)
 

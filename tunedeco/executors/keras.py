@@ -127,7 +127,7 @@ class KerasExecutor:
             if measured is not None and (excess := self._excess(measured[0])):
                 return self._rejected(trial, *measured, excess, emit)
         model, trace = small or self._made(work)
-        admitted = measured is not None or model.built
+        admitted = measured is not None or (small is not None and model.built)
 
         def began(model: keras.Model) -> None:
             if (watch.snapshot.epoch, watch.snapshot.step) == (0, 0):  # else it has been said
