@@ -17,6 +17,7 @@ from typing import Any, TypeVar, cast, final
 import keras
 import numpy as np
 from keras.src.backend.common import global_state
+from keras.src.ops.node import Node
 
 from tunedeco.errors import NoWeights, TunedecoError
 from tunedeco.observing import observed_by
@@ -172,15 +173,16 @@ class _Weightless(keras.StatelessScope):  # type: ignore[misc]  # Keras has no t
         owner = scopes[-1].caller if scopes else None
         self._variables.append((variable, initializer, owner))
 
-    def operation(self, operation: Any) -> None:  # noqa: ANN401
-        """Note that an operation is not from outside."""
+    def made(self, thing: keras.Operation | Node) -> None:
+        """Note that an operation or a call of one is not from outside."""
         self._stay()
-        self._made[id(operation)] = operation
+        self._made[id(thing)] = thing
 
     def get_current_value(self, variable: Any) -> Any:  # noqa: ANN401
         """Return what a variable was assigned; None makes Keras ask its initializer."""
-        value = super().get_current_value(variable)
-        return self.stand_in if value is None and variable._value is None else value  # noqa: SLF001
+        if self.stand_in is not None and variable._value is None:  # noqa: SLF001
+            return self.stand_in
+        return super().get_current_value(variable)
 
     def add_update(self, update: tuple[Any, Any]) -> None:
         """Assign to a variable, and keep it: Keras knows it by its address."""
@@ -189,12 +191,13 @@ class _Weightless(keras.StatelessScope):  # type: ignore[misc]  # Keras has no t
 
     def seal(self) -> None:
         """Let nothing of this be mistaken for more, and nothing outside refer to it."""
-        for operation in self._made.values():
-            for node in operation._inbound_nodes:  # noqa: SLF001
-                for tensor in node.arguments.keras_tensors:
-                    self._forget(node, tensor._keras_history.operation, "_outbound_nodes")  # noqa: SLF001
-            for node in operation._outbound_nodes:  # noqa: SLF001
-                self._forget(node, node.operation, "_inbound_nodes")
+        for node in self._made.values():
+            if isinstance(node, Node):
+                sources = [t._keras_history.operation for t in node.arguments.keras_tensors]  # noqa: SLF001
+                for operation in (node.operation, *sources):
+                    if operation is not None and id(operation) not in self._made:
+                        for nodes in (operation._inbound_nodes, operation._outbound_nodes):  # noqa: SLF001
+                            nodes[:] = [other for other in nodes if other is not node]
         built = {}
         for variable, initializer, owner in self._variables:
             if variable._value is not None:  # noqa: SLF001
@@ -204,7 +207,7 @@ class _Weightless(keras.StatelessScope):  # type: ignore[misc]  # Keras has no t
                 variable._deferred_initialize()  # noqa: SLF001
                 built[id(owner)] = owner
             else:
-                variable._initializer = _refuse  # noqa: SLF001
+                variable._initializer = variable.assign = _refuse  # noqa: SLF001
         for layer in built.values():
             layer._post_build()  # noqa: SLF001 (what Keras leaves out in such a scope)
 
@@ -217,12 +220,6 @@ class _Weightless(keras.StatelessScope):  # type: ignore[misc]  # Keras has no t
             return keras.ops.zeros(shape, dtype)  # in a scope of Keras's own, which is symbolic
 
         return placeholder
-
-    def _forget(self, node: Any, operation: Any, nodes: str) -> None:  # noqa: ANN401
-        """Take a node out of the graph of an operation from outside."""
-        if operation is not None and id(operation) not in self._made:
-            known = getattr(operation, nodes)
-            known[:] = [other for other in known if other is not node]
 
     def _stay(self) -> None:
         """Remain in force: `clear_session` ends every scope."""

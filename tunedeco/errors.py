@@ -17,7 +17,7 @@
     ├── SearchMismatch                     the directory holds another search; shows both
     ├── SearchNotFound                     the directory holds no search
     ├── NoTrialError                       there is no finished trial to answer with
-    ├── NoWeights                      a model built only to be looked at is used
+    ├── NoWeights (ValueError)         a model built only to be looked at is used
     └── TooManyFailures                    trial after trial failed; carries the last traceback
 
     NeedsWeights (UserWarning)             a model cannot be built without its weights
@@ -88,7 +88,7 @@ class NoTrialError(TunedecoError):
     """No trial has a score yet, so there is no best one."""
 
 
-class NoWeights(TunedecoError):
+class NoWeights(TunedecoError, ValueError):
     """A model that was built only to be looked at is used as if it had weights."""
 
 

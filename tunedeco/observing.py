@@ -1,10 +1,11 @@
-"""Seeing what Keras makes: its variables before they hold anything, its layers and operations.
+"""Seeing what Keras makes: variables before they hold anything, layers, and their connections.
 
-HEAVY: importing this module loads Keras. Two of its constructors are replaced while somebody
+HEAVY: importing this module loads Keras. Three of its constructors are replaced while somebody
 observes, and tell the observer of the thread they run in.
 """
 
 import functools
+import inspect
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,17 +13,18 @@ from contextvars import ContextVar
 from typing import Any, Protocol
 
 import keras
+from keras.src.ops.node import Node
 
 
 class Observer(Protocol):
-    """What is told of each variable and operation that is made."""
+    """What is told of what is made."""
 
     def variable(self, init: Callable[..., None], variable: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         """See to it that a variable is initialized."""
         ...
 
-    def operation(self, operation: Any) -> None:  # noqa: ANN401
-        """Take note of an operation, such as a layer."""
+    def made(self, thing: keras.Operation | Node) -> None:
+        """Take note of an operation, such as a layer, or of a node, which is a call of one."""
         ...
 
 
@@ -39,7 +41,8 @@ def observed_by(observer: Observer | None) -> Iterator[None]:
     with _lock:
         if not _observers:
             _replace(keras.Variable, _variable)
-            _replace(keras.Operation, _operation)
+            _replace(keras.Operation, _thing)
+            _replace(Node, _thing)
         _observers += 1
     token = _observer.set(observer)
     try:
@@ -58,7 +61,9 @@ def _replace(kind: type, wrap: Callable[[Callable[..., None]], Callable[..., Non
     """Replace the constructor of a class where it is defined."""
     kind = next(base for base in kind.__mro__ if "__init__" in vars(base))
     original = _originals[kind] = vars(kind)["__init__"]
-    kind.__init__ = functools.wraps(original)(wrap(original))  # type: ignore[misc]
+    replacement = functools.wraps(original)(wrap(original))
+    replacement.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]  # Keras looks
+    kind.__init__ = replacement  # type: ignore[misc]
 
 
 def _variable(init: Callable[..., None]) -> Callable[..., None]:
@@ -72,10 +77,10 @@ def _variable(init: Callable[..., None]) -> Callable[..., None]:
     return observed
 
 
-def _operation(init: Callable[..., None]) -> Callable[..., None]:
+def _thing(init: Callable[..., None]) -> Callable[..., None]:
     def observed(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        if (observer := _observer.get()) is not None:
-            observer.operation(self)
         init(self, *args, **kwargs)
+        if (observer := _observer.get()) is not None:
+            observer.made(self)
 
     return observed

@@ -96,8 +96,8 @@ class _Meter:
             raise _TooMuch
         init(variable, initializer, shape, dtype, **options)
 
-    def operation(self, operation: Any) -> None:  # noqa: ANN401
-        """Operations hold nothing."""
+    def made(self, thing: object) -> None:
+        """Only variables hold anything."""
 
 
 def _casts(model: keras.Model) -> Iterable[tuple[Iterable[int], str]]:

@@ -162,8 +162,8 @@ class KerasExecutor:
             return Ended(number, State.REJECTED, {"message": str(rejection)})
         return Ended(number, State.DIVERGED if watch.diverged else State.COMPLETED)
 
-    def _made(self, work: Slice) -> tuple[keras.Model, Trace]:
-        """Make the model of a trial, and build it where that can be done before training."""
+    def _called(self, work: Slice) -> tuple[keras.Model, Trace]:
+        """Call the model function with a trial's values and seed."""
         number = work.trial.number
         keras.utils.set_random_seed(training_seed(work.seed, number))
 
@@ -173,7 +173,11 @@ class KerasExecutor:
 
         answer = tracing.from_values(work.trial.values, draw)
         result, trace = tracing.run(self._model_fn, answer)
-        model = checked_model(result, tracing.name_of(self._model_fn))
+        return checked_model(result, tracing.name_of(self._model_fn)), trace
+
+    def _made(self, work: Slice) -> tuple[keras.Model, Trace]:
+        """Make the model of a trial, and build it where that can be done before training."""
+        model, trace = self._called(work)
         # What cannot be built from shapes alone is left to fit, which then says what is wrong.
         with contextlib.suppress(Exception):
             _build(model, self._inputs)
@@ -184,7 +188,8 @@ class KerasExecutor:
         """Return the size of a trial's model without allocating it; None where that fails."""
 
         def measured() -> tuple[Size, Trace]:
-            model, trace = self._made(work)
+            model, trace = self._called(work)
+            _build(model, self._inputs)
             return size_of(model), trace
 
         found, reason = try_abstractly(measured)
