@@ -19,7 +19,10 @@
     ├── SearchMismatch                     the directory holds another search; shows both
     ├── SearchNotFound                     the directory holds no search
     ├── NoTrialError                       there is no finished trial to answer with
+    ├── NoWeights (ValueError)         a model built only to be looked at is used
     └── TooManyFailures                    trial after trial failed; carries the last traceback
+
+    NeedsWeights (UserWarning)             a model cannot be built without its weights
 
 What the user's own ``model_fn`` raises is never wrapped: when the user calls it, and when it is
 traced before a search, it passes through as it is. Inside a trial it is journalled with its
@@ -91,5 +94,13 @@ class NoTrialError(TunedecoError):
     """No trial has a score yet, so there is no best one."""
 
 
+class NoWeights(TunedecoError, ValueError):
+    """A model that was built only to be looked at is used as if it had weights."""
+
+
 class TooManyFailures(TunedecoError):
     """One trial after another failed or was rejected; the message shows the last one."""
+
+
+class NeedsWeights(UserWarning):
+    """A function cannot build its model without weights, so they are allocated to look at it."""

@@ -26,7 +26,7 @@ class State(StrEnum):
     FAILED = "failed"
     """Building or training it raised an error."""
     REJECTED = "rejected"
-    """Turned away before training: larger than ``max_parameters``."""
+    """Turned away before it was built: larger than ``max_parameters`` or ``max_memory`` allow."""
     OUTSIDE = "outside"
     """It does not lie in the space any more, since the search was extended to another one."""
 

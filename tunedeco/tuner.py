@@ -50,7 +50,10 @@ class Tuner:
         directory: where the search lives; ``runs/<function name>`` if None.
         precision: ``"float32"``, ``"mixed_bfloat16"``, ``"mixed_float16"``, or ``"auto"``: mixed
             on a GPU that is faster with it, else your global dtype policy.
-        max_parameters: models with more are rejected before they train; None means any size.
+        max_parameters: models with more are rejected before they are built; None means any size.
+        max_memory: models whose weights, gradients and optimizer state need more are rejected
+            before they are built: bytes, or text such as ``"8GB"``, ``"500MB"`` or ``"8GiB"``.
+            ``"auto"`` is the memory of the device they train on; None means any size.
         max_consecutive_failures: failed trials in a row after which the search stops.
         keep: of how many of the best trials the weights are kept on disk.
         overwrite: move a search that lives in the directory aside, and begin a new one.
@@ -76,6 +79,7 @@ class Tuner:
         directory: str | os.PathLike[str] | None = None,
         precision: str = "auto",
         max_parameters: int | None = None,
+        max_memory: int | str | None = "auto",
         max_consecutive_failures: int = 5,
         keep: int = 1,
         overwrite: bool = False,
@@ -93,6 +97,8 @@ class Tuner:
         self.budgets = Budgets(epoch_budget, max_epochs, max_trials, max_consecutive_failures)
         _count("keep", keep, optional=False)
         self.max_parameters = max_parameters
+        devices.check_memory(max_memory)
+        self.max_memory = max_memory
         self.keep = keep
         if epoch_budget is None and max_trials is None and not isinstance(self.oracle, Grid):
             msg = "say when to stop: give epoch_budget=, max_trials=, or both"
@@ -188,6 +194,7 @@ class Tuner:
             callbacks=callbacks,
             precision=self.precision,
             max_parameters=self.max_parameters,
+            max_memory=self.max_memory,
         )
         with clean_session(executor.policy):
             result, trace = tracing.run(self.model_fn, tracing.defaults)

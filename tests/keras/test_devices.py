@@ -2,6 +2,8 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,11 +12,20 @@ import pytest
 
 from tunedeco.errors import ConfigurationError
 from tunedeco.executors import devices
-from tunedeco.executors.devices import Accelerator, accelerator, precision, resolve_precision
+from tunedeco.executors.devices import (
+    Accelerator,
+    accelerator,
+    memory,
+    precision,
+    resolve_memory,
+    resolve_precision,
+)
 
 pytestmark = pytest.mark.keras
 
 GPUS = [("Old", (7, 5)), ("New", (9, 0))]
+GIB = 2**30
+MEMORY = {"Old": 16 * GIB, "New": 80 * GIB, "AMD": 64 * GIB}
 
 
 @pytest.fixture(autouse=True)
@@ -38,9 +49,12 @@ def tensorflow(gpus: list[tuple[str, Any]]) -> SimpleNamespace:
         name, capability = gpus[index]
         return {"device_name": name} | ({"compute_capability": capability} if capability else {})
 
+    found = range(len(gpus))
     return SimpleNamespace(
         config=SimpleNamespace(
-            get_visible_devices=lambda kind: range(len(gpus)) if kind == "GPU" else [],
+            get_visible_devices=lambda kind: found if kind == "GPU" else [],
+            list_physical_devices=lambda kind: found,
+            get_logical_device_configuration=lambda gpu: None,
             experimental=SimpleNamespace(get_device_details=details),
         )
     )
@@ -51,7 +65,15 @@ def jax(gpus: list[tuple[str, Any]]) -> SimpleNamespace:
     found = [SimpleNamespace(platform="cpu", device_kind="cpu")]
     for name, capability in gpus:
         text = "{}.{}".format(*capability) if capability else "gfx90a"
-        found += [SimpleNamespace(platform="gpu", device_kind=name, compute_capability=text)]
+        stats = {"bytes_limit": MEMORY[name]}
+        found += [
+            SimpleNamespace(
+                platform="gpu",
+                device_kind=name,
+                compute_capability=text,
+                memory_stats=lambda stats=stats: stats,
+            )
+        ]
     return SimpleNamespace(local_devices=lambda: found)
 
 
@@ -64,6 +86,9 @@ def torch(gpus: list[tuple[str, Any]]) -> SimpleNamespace:
             device_count=lambda: len(gpus) or 1,  # as with a GPU without its driver
             get_device_name=lambda index: gpus[index][0],
             get_device_capability=lambda index: gpus[index][1] or (9, 0),
+            get_device_properties=lambda index: SimpleNamespace(
+                total_memory=MEMORY[gpus[index][0]]
+            ),
         ),
     )
 
@@ -88,13 +113,61 @@ def test_accelerator_of_each_backend(
     """It asks the backend in use, takes the least capable GPU, and None is no GPU."""
     monkeypatch.setattr(keras.backend, "backend", lambda: fake.__name__)
     monkeypatch.setitem(sys.modules, fake.__name__, fake(gpus))
-    assert accelerator() == expected
+    monkeypatch.setattr(devices, "_cuda_memory", lambda index: MEMORY[gpus[index][0]])
+    found = accelerator()
+    assert (found and replace(found, memory=None)) == expected
+    if gpus:
+        known = fake is not tensorflow or gpus[0][0] != "AMD"  # who tells nobody how much it has
+        assert memory() == (min(MEMORY[name] for name, _ in gpus) if known else None)
 
 
 def test_accelerator_of_another_backend(monkeypatch: pytest.MonkeyPatch) -> None:
     """A backend we know nothing of has no GPU for us."""
     monkeypatch.setattr(keras.backend, "backend", lambda: "numpy")
     assert accelerator() is None
+
+
+def test_a_part_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a program lets TensorFlow have a part of a GPU, that part is the memory."""
+    module = tensorflow([("New", (9, 0))])
+    limits = [SimpleNamespace(memory_limit=1024), SimpleNamespace(memory_limit=2048)]
+    module.config.get_logical_device_configuration = lambda gpu: limits
+    monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
+    monkeypatch.setitem(sys.modules, "tensorflow", module)
+    assert memory() == 3 * GIB
+
+
+def test_memory_of_this_machine() -> None:
+    """There is some, and text for an amount is that amount."""
+    assert memory() > 10**8
+    assert resolve_memory("auto") == memory()
+    assert resolve_memory("2GiB") == 2 * GIB
+    assert resolve_memory(5) == 5
+    assert resolve_memory(None) is None
+
+
+@pytest.mark.parametrize(
+    ("groups", "limits", "expected"),
+    [
+        ("0::/\n", {"memory.max": "7"}, [7]),
+        ("0::/\n", {"memory.max": "max"}, []),
+        ("0::/a/b\n", {"a/b/memory.max": "max", "a/memory.max": "9", "memory.max": "8"}, [9, 8]),
+        ("3:cpu:/a\n2:memory:/a\n0::/\n", {"memory/memory.limit_in_bytes": "5"}, [5]),
+        ("2:memory:/a\n", {"memory/a/memory.limit_in_bytes": "6"}, [6]),
+        (None, {}, []),
+    ],
+)
+def test_control_groups(
+    tmp_path: Path, groups: str | None, limits: dict[str, str], expected: list[int]
+) -> None:
+    """Every limit counts that is set on the groups of this process, and those above them."""
+    files = {f"sys/fs/cgroup/{name}": text for name, text in limits.items()}
+    if groups is not None:
+        files["proc/self/cgroup"] = groups
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert list(devices._control_groups(tmp_path)) == expected
 
 
 def test_accelerator_of_this_machine() -> None:

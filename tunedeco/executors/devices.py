@@ -1,16 +1,20 @@
-"""The accelerator that Keras computes on, and the precision that suits it.
+"""The accelerator that Keras computes on, its memory, and the precision that suits it.
 
 The one place that asks a backend of Keras for its devices; another backend is one more function.
 Importing this module loads neither Keras nor a backend: only its functions do.
 """
 
+import ctypes
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tunedeco.errors import ConfigurationError
+from tunedeco.units import bytes_in
 
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 """What can be asked for."""
@@ -21,10 +25,13 @@ _FLOAT16 = 7  # and float16
 
 @dataclass(frozen=True)
 class Accelerator:
-    """A GPU: its name, and NVIDIA's compute capability; None for another maker's."""
+    """A GPU."""
 
     name: str
     capability: tuple[int, int] | None
+    """NVIDIA's compute capability; None for another maker's."""
+    memory: int | None = None
+    """The bytes that Keras may use of it; None where they cannot be told."""
 
 
 def accelerator() -> Accelerator | None:
@@ -33,10 +40,50 @@ def accelerator() -> Accelerator | None:
     Of several the least capable, since one precision must suit all that share a model. Nothing
     is allocated on TensorFlow; JAX and PyTorch start their GPU runtime to answer.
     """
-    import keras
+    return min(_gpus(), key=lambda gpu: gpu.capability or (0, 0), default=None)
 
-    find = _BACKENDS.get(keras.backend.backend(), list)
-    return min(find(), key=lambda gpu: gpu.capability or (0, 0), default=None)
+
+def memory() -> int | None:
+    """Return the bytes of memory of the device that Keras computes on; None if unknown.
+
+    Of several GPUs the smallest one's, since each holds the whole model. Without one it is the
+    machine's, or the limit of the control group that this process is in, as in a container.
+    Nothing is allocated, as with `accelerator`.
+    """
+    gpus = _gpus()
+    sizes = [gpu.memory for gpu in gpus] if gpus else _host()
+    return min((size for size in sizes if size is not None), default=None)
+
+
+def check_memory(requested: object) -> None:
+    """Check a limit of memory.
+
+    Raises:
+        ConfigurationError: it is neither a number of bytes, nor text for it, ``"auto"`` or None.
+    """
+    if requested is None or requested == "auto" or (type(requested) is int and requested > 0):
+        return
+    if isinstance(requested, str):
+        with suppress(ValueError):
+            bytes_in(requested)
+            return
+    msg = (
+        "max_memory must be a number of bytes, text such as '8GB', '500MB' or '8GiB', 'auto' for "
+        f"the device's, or None for no limit, not {requested!r}"
+    )
+    raise ConfigurationError(msg)
+
+
+def resolve_memory(requested: int | str | None) -> int | None:
+    """Return a limit of memory in bytes; None where there is none, or it is unknown.
+
+    Raises:
+        ConfigurationError: it is not one.
+    """
+    check_memory(requested)
+    if requested == "auto":
+        return memory()
+    return bytes_in(requested) if isinstance(requested, str) else requested
 
 
 def check_precision(requested: object) -> None:
@@ -94,19 +141,58 @@ def precision(policy: str) -> Iterator[None]:
         keras.config.set_dtype_policy(users)
 
 
+def _gpus() -> list[Accelerator]:
+    import keras
+
+    return _BACKENDS.get(keras.backend.backend(), list)()
+
+
 def _tensorflow() -> list[Accelerator]:
     import tensorflow as tf
 
     # Visible, not physical: a program can forbid TensorFlow a GPU. Neither creates a device.
-    details = map(tf.config.experimental.get_device_details, tf.config.get_visible_devices("GPU"))
-    return [Accelerator(d.get("device_name", "GPU"), d.get("compute_capability")) for d in details]
+    gpus = tf.config.get_visible_devices("GPU")
+    physical = tf.config.list_physical_devices("GPU") if gpus else []
+    found = []
+    for gpu in gpus:
+        details = tf.config.experimental.get_device_details(gpu)
+        capability = details.get("compute_capability")
+        limits = [d.memory_limit for d in tf.config.get_logical_device_configuration(gpu) or ()]
+        size = None if None in limits else sum(limits) * 2**20
+        if not size and capability:
+            size = _cuda_memory(physical.index(gpu))
+        found.append(Accelerator(details.get("device_name", "GPU"), capability, size or None))
+    return found
+
+
+def _cuda_memory(index: int) -> int | None:
+    """Return the memory of NVIDIA's nth GPU of those this process may see, from its driver.
+
+    TensorFlow itself tells only after it has taken most of it.
+    """
+    size = ctypes.c_size_t()
+    device = ctypes.c_int()
+    try:
+        cuda = ctypes.CDLL("nvcuda" if os.name == "nt" else "libcuda.so.1")
+        failed = (
+            cuda.cuInit(0)
+            or cuda.cuDeviceGet(ctypes.byref(device), index)
+            or cuda.cuDeviceTotalMem_v2(ctypes.byref(size), device)
+        )
+    except (OSError, AttributeError):
+        return None
+    return None if failed else size.value
 
 
 def _jax() -> list[Accelerator]:
     import jax
 
     return [
-        Accelerator(device.device_kind, _capability(getattr(device, "compute_capability", "")))
+        Accelerator(
+            device.device_kind,
+            _capability(getattr(device, "compute_capability", "")),
+            (device.memory_stats() or {}).get("bytes_limit"),
+        )
         for device in jax.local_devices()
         if device.platform == "gpu"
     ]
@@ -123,6 +209,7 @@ def _torch() -> list[Accelerator]:
         Accelerator(
             torch.cuda.get_device_name(index),
             torch.cuda.get_device_capability(index) if nvidia else None,
+            torch.cuda.get_device_properties(index).total_memory,
         )
         for index in range(torch.cuda.device_count())
     ]
@@ -133,6 +220,31 @@ _BACKENDS: Mapping[str, Callable[[], list[Accelerator]]] = {
     "jax": _jax,
     "torch": _torch,
 }
+
+
+def _host() -> list[int | None]:
+    """Return the memory of this machine, and the limits of this process's control groups."""
+    with suppress(OSError, ValueError, AttributeError):  # Windows has no sysconf
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return [machine, *_control_groups(Path("/"))]
+    return []
+
+
+def _control_groups(root: Path) -> Iterator[int]:
+    """Return the limits of the control groups that this process is in, of either version."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, name = line.split(":", 2)
+        if controllers in ("", "memory"):
+            file = "memory.limit_in_bytes" if controllers else "memory.max"
+            group = root / "sys/fs/cgroup" / controllers / name.strip("/")
+            # Every group above holds for this process too; inside a container they are the root's
+            for directory in (group, *group.parents[: len(Path(name).parts) - 1]):
+                with suppress(OSError, ValueError):  # it says "max", or is not to be seen from here
+                    yield int((directory / file).read_text())
 
 
 def _capability(text: str) -> tuple[int, int] | None:

@@ -8,6 +8,7 @@ clean Keras state and from seeds of its own, so that a trial does not depend on 
 import contextlib
 import copy
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +17,13 @@ from typing import Any, final
 import keras
 
 from tunedeco import tracing
+from tunedeco.abstract import try_abstractly
 from tunedeco.errors import (
     CheckpointError,
     ConfigurationError,
     JournalError,
     ModelFunctionError,
+    NeedsWeights,
 )
 from tunedeco.events import Built, Ended, Resumed
 from tunedeco.executors import checkpoints, devices
@@ -30,8 +33,13 @@ from tunedeco.executors.training_state import put
 from tunedeco.executors.watch import Job, Pace, Snapshot, TooLarge, Watch
 from tunedeco.objective import Objective
 from tunedeco.randomness import stream, training_seed
+from tunedeco.sizes import Size, size_of, unless_larger
 from tunedeco.space import Hyperparameter
+from tunedeco.tracing import Trace
 from tunedeco.trial import State, Trial
+from tunedeco.units import readable
+
+_UNNOTICED = 50  # a model that takes less than this part of the memory may as well be built
 
 
 @final
@@ -46,6 +54,7 @@ class KerasExecutor:
         callbacks: a list, deep-copied for each trial, or a function of the `Trial`.
         precision: ``"auto"``, or the name of a dtype policy.
         max_parameters: larger models are turned away; None means any size.
+        max_memory: models that need more of it to train are turned away; as in `Tuner`.
     """
 
     capacity = 1
@@ -60,6 +69,7 @@ class KerasExecutor:
         callbacks: Callbacks | None = None,
         precision: str = "auto",
         max_parameters: int | None = None,
+        max_memory: int | str | None = "auto",
     ) -> None:
         self._model_fn = model_fn
         self._objective = objective
@@ -68,6 +78,8 @@ class KerasExecutor:
         self._callbacks = callbacks
         self.policy: str = devices.resolve_precision(precision)
         self._max_parameters = max_parameters
+        self._max_memory = devices.resolve_memory(max_memory)
+        self._warned = False
         self._inputs = input_spec(data)
         self._work: Slice | None = None
         self._pace = Pace()
@@ -103,37 +115,32 @@ class KerasExecutor:
         """Nothing is held between trials."""
 
     def _train(self, work: Slice, emit: Emit) -> Ended:
-        number = work.trial.number
-        keras.utils.set_random_seed(training_seed(work.seed, number))
-
-        def draw(hyperparameter: Hyperparameter) -> Any:  # noqa: ANN401 (a value of its domain)
-            draws = stream(work.seed, number, f"met {hyperparameter.group}/{hyperparameter.name}")
-            return hyperparameter.domain.decode(draws.random())
-
-        answer = tracing.from_values(work.trial.values, draw)
-        result, trace = tracing.run(self._model_fn, answer, number)
-        model = checked_model(result, tracing.name_of(self._model_fn))
-        # What cannot be built from shapes alone is left to fit, which then says what is wrong.
-        with contextlib.suppress(Exception):
-            _build(model, self._inputs)
-        _add_objective(model, self._objective)
-        proposed = {(g, name) for g, names in work.trial.values.items() for name in names}
+        trial = work.trial
+        number = trial.number
+        begun = trial.parameters is not None or bool(trial.checkpoints)
+        share = None if self._max_memory is None else self._max_memory // _UNNOTICED
+        small = unless_larger(lambda: self._made(work), self._max_parameters, share)
+        measured = None
+        if small is None:
+            clear_session(self.policy)
+            measured = self._measured(work)
+            if measured is not None and (excess := self._excess(measured[0])):
+                return self._rejected(trial, *measured, excess, emit)
+        model, trace = small or self._made(work)
+        admitted = measured is not None or (small is not None and model.built)
 
         def began(model: keras.Model) -> None:
-            parameters = int(model.count_params())
             if (watch.snapshot.epoch, watch.snapshot.step) == (0, 0):  # else it has been said
-                met = tuple(h for h in trace.space if h.key not in proposed)
-                emit(Built(number, trace.values, met, parameters, self.policy, self._inputs))
-            if self._max_parameters is not None and parameters > self._max_parameters:
-                msg = f"{parameters:,} parameters; max_parameters is {self._max_parameters:,}"
-                raise TooLarge(msg)
+                emit(self._built(trial, trace, int(model.count_params())))
+            if not admitted and (excess := self._excess(size_of(model))):
+                raise TooLarge(excess)
 
-        trial = replace(work.trial, values=trace.values)
-        callbacks = self._callbacks_for(trial)
+        known = replace(trial, values=trace.values)
+        callbacks = self._callbacks_for(known)
         arguments, feed = self._data.arguments(work.seed, number)
         watch = Watch(
             Job(
-                trial=trial,
+                trial=known,
                 seed=work.seed,
                 objective=self._objective,
                 first_due=self._first_due(),
@@ -146,7 +153,7 @@ class KerasExecutor:
                 interrupted=lambda: self._interrupted,
             )
         )
-        if trial.parameters is not None or trial.checkpoints:
+        if begun:
             watch.snapshot = self._latest(trial) if model.built else Snapshot()
             emit(Resumed(number, watch.snapshot.epoch, watch.snapshot.step))
         try:
@@ -154,6 +161,71 @@ class KerasExecutor:
         except TooLarge as rejection:
             return Ended(number, State.REJECTED, {"message": str(rejection)})
         return Ended(number, State.DIVERGED if watch.diverged else State.COMPLETED)
+
+    def _called(self, work: Slice) -> tuple[keras.Model, Trace]:
+        """Call the model function with a trial's values and seed."""
+        number = work.trial.number
+        keras.utils.set_random_seed(training_seed(work.seed, number))
+
+        def draw(hyperparameter: Hyperparameter) -> Any:  # noqa: ANN401 (a value of its domain)
+            draws = stream(work.seed, number, f"met {hyperparameter.group}/{hyperparameter.name}")
+            return hyperparameter.domain.decode(draws.random())
+
+        answer = tracing.from_values(work.trial.values, draw)
+        result, trace = tracing.run(self._model_fn, answer, number)
+        return checked_model(result, tracing.name_of(self._model_fn)), trace
+
+    def _made(self, work: Slice) -> tuple[keras.Model, Trace]:
+        """Make the model of a trial, and build it where that can be done before training."""
+        model, trace = self._called(work)
+        # What cannot be built from shapes alone is left to fit, which then says what is wrong.
+        with contextlib.suppress(Exception):
+            _build(model, self._inputs)
+        _add_objective(model, self._objective)
+        return model, trace
+
+    def _measured(self, work: Slice) -> tuple[Size, Trace] | None:
+        """Return the size of a trial's model without allocating it; None where that fails."""
+
+        def measured() -> tuple[Size, Trace]:
+            model, trace = self._called(work)
+            _build(model, self._inputs)
+            return size_of(model), trace
+
+        found, reason = try_abstractly(measured)
+        if reason is not None and not self._warned:
+            self._warned = True
+            msg = (
+                f"{tracing.name_of(self._model_fn)} cannot be built without its weights, so models "
+                f"are allocated before it is known whether they are too large ({reason})"
+            )
+            warnings.warn(msg, NeedsWeights, stacklevel=2)
+        return found
+
+    def _excess(self, size: Size) -> str | None:
+        """Return in what a size is above the limits; None where it is not."""
+        if self._max_parameters is not None and size.parameters > self._max_parameters:
+            return f"{size.parameters:,} parameters; max_parameters is {self._max_parameters:,}"
+        if self._max_memory is not None and size.training_bytes > self._max_memory:
+            needed, limit = readable(size.training_bytes), readable(self._max_memory)
+            return f"training needs at least {needed} of memory; max_memory is {limit}"
+        return None
+
+    def _rejected(self, trial: Trial, size: Size, trace: Trace, excess: str, emit: Emit) -> Ended:
+        """Say what there is to say of a trial whose model is not even built."""
+        latest = trial.checkpoints[-1] if trial.checkpoints else None
+        if latest is not None or trial.parameters is not None:
+            place = (0, 0) if latest is None else (latest.epoch, latest.step)
+            emit(Resumed(trial.number, *place))
+        if latest is None:
+            emit(self._built(trial, trace, size.parameters))
+        return Ended(trial.number, State.REJECTED, {"message": excess})
+
+    def _built(self, trial: Trial, trace: Trace, parameters: int) -> Built:
+        """Return the event that a trial's model was built."""
+        proposed = {(group, name) for group, names in trial.values.items() for name in names}
+        met = tuple(h for h in trace.space if h.key not in proposed)
+        return Built(trial.number, trace.values, met, parameters, self.policy, self._inputs)
 
     def _latest(self, trial: Trial) -> Snapshot:
         """Return the latest state of a trial that is whole; its beginning if none is."""
@@ -190,13 +262,18 @@ class KerasExecutor:
 def clean_session(policy: str) -> Iterator[None]:
     """Run with a fresh Keras state and a dtype policy; give the memory back after."""
     with devices.precision(policy):
-        keras.utils.clear_session()
-        keras.config.set_dtype_policy(policy)  # clear_session has reset it
+        clear_session(policy)
         try:
             yield
         finally:
             keras.utils.clear_session()
             devices.forget_programs()
+
+
+def clear_session(policy: str) -> None:
+    """Begin again with a fresh Keras state, and the dtype policy that this would reset."""
+    keras.utils.clear_session()
+    keras.config.set_dtype_policy(policy)
 
 
 def checked_model(result: object, name: str) -> keras.Model:

@@ -1,0 +1,33 @@
+"""Amounts of memory as people write them."""
+
+import re
+
+_UNITS = {"B": 1} | {
+    prefix + suffix: base**power
+    for suffix, base in (("B", 1000), ("iB", 1024))
+    for power, prefix in enumerate("KMGT", start=1)
+}
+_NAMES = {name.upper(): size for name, size in _UNITS.items()}
+
+
+def bytes_in(text: str) -> int:
+    """Return how many bytes ``"500MB"``, ``"8 GB"``, ``"1.5GiB"`` or ``"4096"`` are.
+
+    Raises:
+        ValueError: it is none of these, or less than a byte.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
+    unit = match and _NAMES.get(match[2].upper() or "B")
+    amount = int(float(match[1]) * unit) if match and unit else 0
+    if not amount:
+        msg = f"{text!r} is no amount of memory; write it like '500MB', '8GB' or '8GiB'"
+        raise ValueError(msg)
+    return amount
+
+
+def readable(amount: int) -> str:
+    """Return a number of bytes in a unit that suits it: ``"2.84 GB"``."""
+    for unit in ("TB", "GB", "MB", "KB"):
+        if amount >= _UNITS[unit]:
+            return f"{amount / _UNITS[unit]:.2f}".rstrip("0").rstrip(".") + f" {unit}"
+    return f"{amount} B"
