@@ -226,7 +226,8 @@ class Tuner:
             except Interrupted:
                 stack.close()
                 if verbose:
-                    print(self._how_to_continue(), file=sys.stderr)  # noqa: T201
+                    with contextlib.suppress(OSError):  # nobody may be left to read it
+                        print(self._how_to_continue(), file=sys.stderr)  # noqa: T201
                 caught.leave()
         if verbose and not worked:
             print(f"nothing to do: {self._why_done()}")  # noqa: T201 (the answer to a call)

@@ -89,11 +89,12 @@ class KerasExecutor:
             return
         with clean_session(self.policy):
             try:
-                emit(self._train(work, emit))
+                end = self._train(work, emit)
             except (ConfigurationError, JournalError, CheckpointError, Interrupted):
                 raise  # it concerns the search, and would be the same in every trial
             except Exception as error:  # noqa: BLE001 (whatever user code raises fails its trial)
-                emit(Ended(work.trial.number, State.FAILED, describe(error)))
+                end = Ended(work.trial.number, State.FAILED, describe(error))
+        emit(end)  # out here: whoever hears of the end does not fail the trial
 
     def interrupt(self) -> None:
         """Stop at the end of the batch that is being trained."""
