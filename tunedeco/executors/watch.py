@@ -187,7 +187,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         scalars = _scalars(logs or {})
         name = self._job.objective.find(scalars)
-        if name is None and epoch + 1 >= self._job.first_due:
+        if name is None and self._best_loss == math.inf and epoch + 1 >= self._job.first_due:
             raise self._job.objective.missing(scalars)
         if not self._announced:  # only training itself could build it
             self._announce()
