@@ -15,7 +15,7 @@ from tunedeco import exporting, signals, tracing
 from tunedeco.decorator import Tunable, callable_alone
 from tunedeco.domains import Value
 from tunedeco.errors import ConfigurationError, SearchNotFound
-from tunedeco.events import Created, Ended, Event, Extended, Trained
+from tunedeco.events import Created, Ended, Event, Extended, Started, Trained
 from tunedeco.executors import checkpoints, devices
 from tunedeco.executors.base import Interrupted
 from tunedeco.journal.journal import load
@@ -211,7 +211,7 @@ class Tuner:
         progress = Progress(state, self._epochs_in_all(trace.space), verbose)
 
         def observe(event: Event) -> None:
-            if isinstance(event, (Trained, Ended)):
+            if isinstance(event, (Started, Trained, Ended)):  # Started: what a crash left undone
                 checkpoints.prune(self._checkpoints, self._kept(state))
             progress.update(event)
 
@@ -323,8 +323,9 @@ class Tuner:
 
     def _kept(self, state: SearchState) -> set[Path]:
         """Return the checkpoints that are needed: of what runs, and of the best trials."""
-        best = tables.ranked([t for t in state.trials if t.loss is not None])[: self.keep]
         running = [t for t in state.trials if t.state is State.RUNNING]
+        # a trial that runs may still fail, and must not have cost the one it would have beaten
+        best = tables.ranked(tables.scored(state))[: self.keep]
         needed = [(t, c) for t in running for c in t.checkpoints]
         needed += [(t, c) for t in best for c in t.checkpoints[-1:]]
         return {checkpoints.path(self._checkpoints, t.number, c.epoch, c.step) for t, c in needed}

@@ -7,7 +7,7 @@ from typing import Any
 from tunedeco.executors import checkpoints
 from tunedeco.journal.repair import Examination
 from tunedeco.journal.search_state import SearchState
-from tunedeco.report.tables import ranked, status_line
+from tunedeco.report.tables import ranked, scored, status_line
 from tunedeco.trial import State, Trial
 
 
@@ -72,9 +72,9 @@ def described(found: Examination) -> str:
 
 def _bad_checkpoints(state: SearchState, directory: Path) -> Iterator[tuple[Trial, Path, str]]:
     """Yield the checkpoints that are needed and not whole: of running trials, and of the best."""
-    best = ranked([t for t in state.trials if t.loss is not None])[:1]
+    best = ranked(scored(state))[:1]
     running = [t for t in state.trials if t.state is State.RUNNING]
-    for trial in (*best, *(t for t in running if t not in best)):
+    for trial in (*best, *running):
         for checkpoint in trial.checkpoints[-1:]:
             file = checkpoints.path(
                 directory / "checkpoints", trial.number, checkpoint.epoch, checkpoint.step

@@ -15,6 +15,11 @@ def ranked(trials: Sequence[Trial]) -> list[Trial]:
     return sorted(trials, key=lambda t: (t.loss is None, t.loss or 0.0, t.number))
 
 
+def scored(state: SearchState) -> list[Trial]:
+    """Return the trials that have ended with a score, in order."""
+    return [t for t in state.trials if t.loss is not None and t.state is not State.RUNNING]
+
+
 def rows(state: SearchState) -> list[dict[str, Any]]:
     """Return one flat row a trial, in order; a hyperparameter's column is ``group/name``."""
     return [
