@@ -5,6 +5,7 @@ name, flushed, and renamed; its SHA-256 goes into the journal, and a file that d
 not used.
 """
 
+import errno
 import hashlib
 import io
 import json
@@ -66,7 +67,7 @@ def read(file: Path, digest: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str
         CheckpointError: it is not there, or not what was written.
     """
     try:
-        with file.open("rb") as handle:
+        with _opened(file) as handle:
             whole = hashlib.file_digest(handle, "sha256").hexdigest() == digest
             arrays = _arrays(handle) if whole else {}
         meta = dict(json.loads(arrays.pop(_META).tobytes())) if whole else {}
@@ -82,13 +83,20 @@ def read(file: Path, digest: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str
 def problem(file: Path, digest: str) -> str | None:
     """Return what is wrong with a checkpoint, such as ``"missing"``; None if it is whole."""
     try:
-        with file.open("rb") as handle:
+        with _opened(file) as handle:
             whole = hashlib.file_digest(handle, "sha256").hexdigest() == digest
     except FileNotFoundError:
         return "missing"
     except OSError as error:
         return error.strerror or str(error)
     return None if whole else "damaged"
+
+
+def _opened(file: Path) -> BinaryIO:
+    """Open a file, and nothing else of that name: a pipe or a device may never come to an end."""
+    if file.exists() and not file.is_file():
+        raise OSError(errno.EINVAL, "not a file", str(file))
+    return file.open("rb")
 
 
 def _arrays(handle: BinaryIO) -> dict[str, npt.NDArray[Any]]:

@@ -25,7 +25,7 @@ class Lock:
         path = journal.with_name(f"{journal.name}.lock")
         try:
             while True:
-                self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+                self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
                 with _closed_on_error(self._handle):
                     self._take(journal)
                 if _same_file(path, self._handle):

@@ -82,7 +82,7 @@ class JournalStorage(Storage):
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = Lock(self._path)
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
             self._writer = os.getpid()
             self._catch_up()
             os.ftruncate(self._file, self._offset)
