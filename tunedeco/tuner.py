@@ -231,6 +231,8 @@ class Tuner:
                 caught.leave()
         if verbose and not worked:
             print(f"nothing to do: {self._why_done()}")  # noqa: T201 (the answer to a call)
+        if caught.signal is not None:  # it came too late to interrupt anything
+            caught.leave()
 
     @property
     def trials(self) -> list[Trial]:

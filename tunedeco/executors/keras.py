@@ -81,10 +81,13 @@ class KerasExecutor:
         """Train the slice, emitting events as they happen.
 
         Raises:
+            Interrupted: `interrupt` was called; all that was emitted is on disk.
             ConfigurationError: something is wrong with the search and not with the trial, such as
                 an objective that the logs do not contain.
         """
         work, self._work = self._work, None
+        if self._interrupted:  # before the batches of a trial, of which there may be none
+            raise Interrupted
         if work is None:
             return
         with clean_session(self.policy):
