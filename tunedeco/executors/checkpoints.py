@@ -46,12 +46,18 @@ def write(file: Path, arrays: Arrays, meta: Mapping[str, Any]) -> str:
     """
     text = np.frombuffer(json.dumps(meta, allow_nan=False).encode(), np.uint8)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(exist_ok=True)
         with replacing(file) as handle:
             np.savez(handle, allow_pickle=False, **{_META: text, **arrays})
             handle.flush()
             handle.seek(0)
             digest = hashlib.file_digest(handle, "sha256").hexdigest()
+    except FileNotFoundError as error:
+        msg = (
+            f"cannot write {file}: {file.parent.parent} was moved or deleted while the search ran; "
+            "put it back, or run the search again to begin anew"
+        )
+        raise CheckpointError(msg) from error
     except OSError as error:
         msg = f"cannot write {file} ({error}); make room, or choose another directory"
         raise CheckpointError(msg) from error
@@ -101,6 +107,10 @@ def _opened(file: Path) -> BinaryIO:
 
 def _arrays(handle: BinaryIO) -> dict[str, npt.NDArray[Any]]:
     with zipfile.ZipFile(handle) as archive:
+        size = handle.seek(0, io.SEEK_END)
+        if sum(entry.file_size for entry in archive.filelist) > size:
+            msg = "its entries overlap"
+            raise ValueError(msg)
         return {e.filename.removesuffix(".npy"): _array(archive, e) for e in archive.filelist}
 
 
