@@ -154,6 +154,19 @@ def test_a_signal_where_nothing_trains(
     assert [trial.state for trial in tuner.trials] == ["failed", "running"]
 
 
+def test_other_batches_within_an_epoch(
+    arrays: Arrays, make_tuner: MakeTuner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within an epoch a trial goes on with as many batches as it had, or not at all."""
+    monkeypatch.setattr("tunedeco.signals.interactive", lambda: False)
+    tuner = make_tuner(max_trials=1)
+    with pytest.raises(SystemExit):
+        search(tuner, arrays, Signal(signal.SIGTERM, 0, 6))
+    with pytest.raises(ConfigurationError, match="an epoch of 9 batches, and there are 3 now"):
+        tuner.search(*arrays, validation_split=0.25, batch_size=32, verbose=0)
+    assert [trial.state for trial in tuner.trials] == ["running"]
+
+
 def test_interrupting_a_notebook(
     arrays: Arrays, make_tuner: MakeTuner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
