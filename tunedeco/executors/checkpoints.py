@@ -98,7 +98,7 @@ def problem(file: Path, digest: str) -> str | None:
     return None if whole else "damaged"
 
 
-def _opened(file: Path) -> BinaryIO:
+def _opened(file: Path) -> io.BufferedReader:
     """Open a file, and nothing else of that name: a pipe or a device may never come to an end."""
     if file.exists() and not file.is_file():
         raise OSError(errno.EINVAL, "not a file", str(file))
