@@ -203,6 +203,24 @@ def test_a_search_under_way_can_be_looked_at(searched: Path, tmp_path: Path, she
         assert shell("status", copy) == shell("status", searched)
 
 
+def test_a_name_that_no_directory_can_have_is_reported(shell: Shell) -> None:
+    """What the operating system refuses even to look for is an error, and no traceback."""
+    for command in (*COMMANDS, "doctor", "compact"):
+        assert "File name too long" in shell(command, "a" * 300, status=1)
+
+
+def test_ctrl_c_ends_a_command_without_a_traceback(
+    searched: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted, a command leaves as a program does, with status 130."""
+
+    def interrupted(directory: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tunedeco.cli.compact", interrupted)
+    assert main(["compact", str(searched)]) == 130
+
+
 @pytest.mark.parametrize("command", [*COMMANDS, "export"])
 def test_a_directory_without_a_search_is_named(command: str, tmp_path: Path, shell: Shell) -> None:
     """Where there is no search the commands say so on stderr, in one line, and return 1."""

@@ -45,6 +45,12 @@ def described(found: Examination) -> str:
         if found.given_up:
             saved += f"; {found.given_up} that depend on what is lost are given up"
         lines.append(saved)
+    elif found.given_up:
+        lines.append(
+            f"{found.path} is whole, but {found.given_up} of its events contradict those before "
+            "them, or are of another version"
+        )
+        lines.append(f"saved: {len(found.documents)} events")
     else:
         lines.append(f"{found.path} is sound: {len(found.documents)} events")
     if found.torn:
@@ -65,7 +71,7 @@ def described(found: Examination) -> str:
         lines.append(f"{file}, of trial {trial.number}, is {problem}: {effect}")
     if found.aside is not None:
         lines.append(f"repaired; the damaged journal is kept as {found.aside}")
-    elif found.damages and found.state.created is not None:
+    elif not found.sound and found.state.created is not None:
         lines.append(f"`tunedeco doctor {directory} --repair` writes what can be saved")
     return "\n".join(lines)
 
