@@ -97,7 +97,7 @@ class Faults:
             write = self._writing("write", io.FileIO.write)
 
         def opened(path: Any, mode: str = "r", *arguments: Any, **options: Any) -> Any:
-            if mode not in ("w", "wb", "w+b"):
+            if mode not in ("w", "wb", "x+b"):
                 return call(path, mode, *arguments, **options)
             if self._hit("make"):
                 self._strike()

@@ -21,6 +21,8 @@ from tunedeco.report import tables
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return 0, or 1 after an error and where `doctor` finds damage.
 
+    After Ctrl-C it is 130.
+
     Wrong arguments end the program with status 2.
 
     Args:
@@ -32,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TunedecoError as error:
         print(text.printable(f"tunedeco: {error}"), file=sys.stderr)  # noqa: T201
         return 1
+    except KeyboardInterrupt:
+        return 130
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         sys.stderr.close()
         return 0
@@ -106,7 +110,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
     found = (repair if options.repair else examined)(options.directory)
     _print(_json(health(found)) if options.json else described(found))
-    return int(bool(found.damages) and found.aside is None)
+    return int(not found.sound and found.aside is None)
 
 
 def _compact(options: argparse.Namespace) -> int:

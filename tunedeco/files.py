@@ -18,7 +18,8 @@ def replacing(path: Path) -> Iterator[io.BufferedRandom]:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("w+b") as file:
+        temporary.unlink(missing_ok=True)  # never written through: it may be a link to anywhere
+        with temporary.open("x+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

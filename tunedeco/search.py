@@ -19,7 +19,13 @@ from typing import Any
 from tunedeco import conditions, narrowing, tracing
 from tunedeco.conditions import Key
 from tunedeco.domains import Value
-from tunedeco.errors import HyperparameterError, OracleError, SearchMismatch, TooManyFailures
+from tunedeco.errors import (
+    HyperparameterError,
+    JournalError,
+    OracleError,
+    SearchMismatch,
+    TooManyFailures,
+)
 from tunedeco.events import Created, Ended, Event, Extended, Proposed, Resumed, Started, Stopped
 from tunedeco.executors.base import Executor, Interrupted, Slice
 from tunedeco.journal.journal import Journal
@@ -127,11 +133,22 @@ def carried_over(state: SearchState, wanted: Created, model_fn: Callable[[], obj
 
 
 def move_aside(directory: Path) -> Path:
-    """Rename a directory to the first free of ``<name>.1``, ``<name>.2`` and so on."""
+    """Rename a directory to the first free of ``<name>.1``, ``<name>.2`` and so on.
+
+    Raises:
+        JournalError: it cannot be renamed; it is as it was.
+    """
     directory = directory.absolute()  # "." has no name of its own
+    if Path.cwd().is_relative_to(directory.resolve()):  # it would take this process with it
+        msg = f"cannot move {directory} aside: this program runs in it; run it from elsewhere"
+        raise JournalError(msg)
     names = (directory.with_name(f"{directory.name}.{i}") for i in itertools.count(1))
     aside = next(name for name in names if not name.exists())
-    return directory.rename(aside)
+    try:
+        return directory.rename(aside)
+    except OSError as error:
+        msg = f"cannot move {directory} aside: {error.strerror or error}; choose another directory"
+        raise JournalError(msg) from error
 
 
 def compare(there: Created, here: Created) -> list[str]:

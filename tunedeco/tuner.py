@@ -15,7 +15,7 @@ from tunedeco import exporting, signals, tracing
 from tunedeco.decorator import tunable
 from tunedeco.domains import Value
 from tunedeco.errors import ConfigurationError, SearchNotFound
-from tunedeco.events import Created, Ended, Event, Extended, Trained
+from tunedeco.events import Created, Ended, Event, Extended, Started, Trained
 from tunedeco.executors import checkpoints, devices
 from tunedeco.executors.base import Interrupted
 from tunedeco.journal.journal import load
@@ -219,7 +219,7 @@ class Tuner:
         progress = Progress(state, self._epochs_in_all(trace.space), verbose)
 
         def observe(event: Event) -> None:
-            if isinstance(event, (Trained, Ended)):
+            if isinstance(event, (Started, Trained, Ended)):  # Started: what a crash left undone
                 checkpoints.prune(self._checkpoints, self._kept(state))
             progress.update(event)
 
@@ -234,10 +234,13 @@ class Tuner:
             except Interrupted:
                 stack.close()
                 if verbose:
-                    print(self._how_to_continue(), file=sys.stderr)  # noqa: T201
+                    with contextlib.suppress(OSError):  # nobody may be left to read it
+                        print(self._how_to_continue(), file=sys.stderr)  # noqa: T201
                 caught.leave()
         if verbose and not worked:
             print(f"nothing to do: {self._why_done()}")  # noqa: T201 (the answer to a call)
+        if caught.signal is not None:  # it came too late to interrupt anything
+            caught.leave()
 
     @property
     def trials(self) -> list[Trial]:
@@ -330,8 +333,9 @@ class Tuner:
 
     def _kept(self, state: SearchState) -> set[Path]:
         """Return the checkpoints that are needed: of what runs, and of the best trials."""
-        best = tables.ranked([t for t in state.trials if t.loss is not None])[: self.keep]
         running = [t for t in state.trials if t.state is State.RUNNING]
+        # a trial that runs may still fail, and must not have cost the one it would have beaten
+        best = tables.ranked(tables.scored(state))[: self.keep]
         needed = [(t, c) for t in running for c in t.checkpoints]
         needed += [(t, c) for t in best for c in t.checkpoints[-1:]]
         return {checkpoints.path(self._checkpoints, t.number, c.epoch, c.step) for t, c in needed}

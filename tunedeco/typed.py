@@ -11,6 +11,8 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 R = TypeVar("R")
 
+_LARGEST = 2**1023  # no whole number above it has a float
+
 Test = Callable[[object], bool]
 
 
@@ -49,7 +51,7 @@ def _test(hint: Any) -> Test:  # noqa: ANN401, PLR0911 (one for each annotation)
     if origin is Mapping:
         return lambda value: isinstance(value, Mapping) and all(map(tests[1], value.values()))
     if hint is float:
-        return lambda value: type(value) in (float, int)
+        return lambda value: type(value) is float or (type(value) is int and abs(value) < _LARGEST)
     if hint is int:  # and not bool, which is a subclass
         return lambda value: type(value) is int
     return lambda value: isinstance(value, object if hint is Any else hint)

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from tunedeco import Objective
+from tunedeco.events import Ended
+from tunedeco.executors.base import Slice
 from tunedeco.executors.data import prepare
 from tunedeco.executors.keras import KerasExecutor
 from tunedeco.testing import ExecutorContract, toy
+from tunedeco.trial import State, Trial
 
 pytestmark = pytest.mark.keras
 
@@ -33,3 +36,19 @@ class TestKerasExecutor(ExecutorContract):
         x = np.random.RandomState(0).normal(size=(24, 3))
         data = prepare(x, x[:, :1], None, {"batch_size": 8}, objective)
         return KerasExecutor(model_fn, objective, data, self.directory)
+
+    def test_who_hears_of_the_end_does_not_fail_the_trial(self) -> None:
+        """What is raised where the end is told passes through, and the end is told once."""
+        told = []
+
+        def emit(event: Any) -> None:
+            told.append(event)
+            if isinstance(event, Ended):
+                raise OSError
+
+        executor = self.executor()
+        values = {"toy": {"width": 2, "deep": False, "broken": False}}
+        executor.submit(Slice(Trial(0, values, until=1), 0))
+        with pytest.raises(OSError):
+            executor.wait(emit)
+        assert [event for event in told if isinstance(event, Ended)] == [Ended(0, State.COMPLETED)]

@@ -150,3 +150,19 @@ def test_validation_objective_without_validation(arrays: Arrays, make_tuner: Mak
     """A val_ objective without validation data is refused before anything is trained."""
     with pytest.raises(ObjectiveError, match="needs validation data"):
         make_tuner().search(*arrays, verbose=0)
+
+
+@pytest.mark.parametrize(("frequency", "scored"), [(2, [2, 4]), ([1, 4], [1, 4])])
+def test_epochs_without_validation(
+    arrays: Arrays,
+    make_tuner: MakeTuner,
+    frequency: Any,
+    scored: list[int],
+) -> None:
+    """With validation_freq, epochs between two validations have no score, and are no error."""
+    tuner = make_tuner(max_trials=1, max_epochs=5)
+    tuner.search(*arrays, validation_split=0.25, validation_freq=frequency, verbose=0)
+    (trial,) = tuner.trials
+    assert [e.epoch for e in trial.epochs if "val_accuracy" in e.logs] == scored
+    assert len(trial.epochs) == 5
+    assert trial.best_epoch in scored

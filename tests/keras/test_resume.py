@@ -126,6 +126,47 @@ def test_the_first_signal(
     assert numbers(search(tuner, arrays)) == whole
 
 
+def test_a_signal_in_the_last_epoch(
+    arrays: Arrays, make_tuner: MakeTuner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal that comes too late to interrupt the search still ends the program, after it."""
+    monkeypatch.setattr("tunedeco.signals.interactive", lambda: False)
+    tuner = make_tuner(max_trials=1, max_epochs=1)
+    with pytest.raises(SystemExit) as left:
+        search(tuner, arrays, Signal(signal.SIGTERM, 0, 8))
+    assert left.value.code == 143
+    assert [trial.state for trial in tuner.trials] == ["completed"]
+
+
+def test_a_signal_where_nothing_trains(
+    arrays: Arrays, make_tuner: MakeTuner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal stops a search whose trials fail before their first batch."""
+    monkeypatch.setattr("tunedeco.signals.interactive", lambda: False)
+
+    def broken(trial: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise ValueError
+
+    tuner = make_tuner(max_trials=4)
+    with pytest.raises(SystemExit):
+        tuner.search(*arrays, validation_split=0.25, callbacks=broken, verbose=0)
+    assert [trial.state for trial in tuner.trials] == ["failed", "running"]
+
+
+def test_other_batches_within_an_epoch(
+    arrays: Arrays, make_tuner: MakeTuner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within an epoch a trial goes on with as many batches as it had, or not at all."""
+    monkeypatch.setattr("tunedeco.signals.interactive", lambda: False)
+    tuner = make_tuner(max_trials=1)
+    with pytest.raises(SystemExit):
+        search(tuner, arrays, Signal(signal.SIGTERM, 0, 6))
+    with pytest.raises(ConfigurationError, match="an epoch of 9 batches, and there are 3 now"):
+        tuner.search(*arrays, validation_split=0.25, batch_size=32, verbose=0)
+    assert [trial.state for trial in tuner.trials] == ["running"]
+
+
 def test_interrupting_a_notebook(
     arrays: Arrays, make_tuner: MakeTuner, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 from fakes import Curve, model_fn, run_search, without_runtime
 
-from tunedeco import Range, exporting, tunable
+from tunedeco import Objective, Range, domains, exporting, tunable
 from tunedeco.cli import main
+from tunedeco.events import Created, Proposed, Trained
 from tunedeco.journal.journal import FILE_NAME, Journal, load
 from tunedeco.oracles import Evolution
+from tunedeco.space import Hyperparameter, Space
+from tunedeco.trial import Checkpoint, Epoch
 
 OPTIONS: dict[str, Any] = {"oracle": Evolution(4, 2), "seed": 16, "epoch_budget": 20}
 COMMANDS = ("status", "trials", "best")
@@ -201,6 +204,38 @@ def test_a_search_under_way_can_be_looked_at(searched: Path, tmp_path: Path, she
     with Journal(copy) as journal:
         journal.lock()
         assert shell("status", copy) == shell("status", searched)
+
+
+def test_numbers_beyond_all_use(tmp_path: Path, shell: Shell) -> None:
+    """A space too large to print its size has none in JSON; seconds without a float are refused."""
+    many = Space(tuple(Hyperparameter("g", f"{i}", domains.Range(0, 2**49), 0) for i in range(300)))
+    with Journal(tmp_path) as journal:
+        journal.append(Created("f", Objective("loss"), many, {}, 0))
+        journal.append(Proposed(0, many.defaults, 1))
+    status = json.loads(shell("status", tmp_path, "--json"))
+    assert status["space"] == {"hyperparameters": 300, "configurations": None}
+    with Journal(tmp_path) as journal:
+        epoch = Epoch(1, {"loss": 1.0}, {"seconds": 10**400})
+        journal.append(Trained(0, (epoch,), Checkpoint(1, 0, "")))
+    assert "runtime is {'seconds': 10000" in shell("status", tmp_path, "--json", status=1)
+
+
+def test_a_name_that_no_directory_can_have_is_reported(shell: Shell) -> None:
+    """What the operating system refuses even to look for is an error, and no traceback."""
+    for command in (*COMMANDS, "doctor", "compact"):
+        assert "File name too long" in shell(command, "a" * 300, status=1)
+
+
+def test_ctrl_c_ends_a_command_without_a_traceback(
+    searched: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted, a command leaves as a program does, with status 130."""
+
+    def interrupted(directory: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tunedeco.cli.compact", interrupted)
+    assert main(["compact", str(searched)]) == 130
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "export"])

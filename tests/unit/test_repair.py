@@ -11,9 +11,11 @@ from fakes import Run, records, run_search
 
 from tunedeco.cli import main
 from tunedeco.errors import JournalError, JournalLocked
+from tunedeco.events import Ended
 from tunedeco.journal.journal import FILE_NAME, Journal, load
 from tunedeco.journal.repair import examined, repair
 from tunedeco.oracles import Evolution
+from tunedeco.trial import State
 
 Capture = pytest.CaptureFixture[str]
 
@@ -171,6 +173,20 @@ def test_a_sound_journal_is_left_alone(
     assert (found.damages, found.torn, found.given_up) == ((), 8, 0)
     assert {path.name for path in directory.iterdir()} == {FILE_NAME, f"{FILE_NAME}.lock"}
     assert examined(directory).state == load(directory)
+
+
+def test_a_journal_that_contradicts_itself(tmp_path: Path, capsys: Capture) -> None:
+    """A line that is whole, and says what cannot be, is found; without it the search goes on."""
+    state = search(tmp_path).state
+    with Journal(tmp_path) as journal:
+        journal.append(Ended(0, State.FAILED, {"type": "", "message": "", "traceback": ""}))
+    assert main(["status", str(tmp_path)]) == 1
+    assert "`tunedeco doctor" in capsys.readouterr().err
+    assert main(["doctor", str(tmp_path)]) == 1
+    assert "1 of its events contradict those before them" in capsys.readouterr().out
+    assert main(["doctor", str(tmp_path), "--repair"]) == 0
+    assert records(load(tmp_path)) == records(state)
+    assert main(["doctor", str(tmp_path)]) == 0
 
 
 def test_a_running_search_is_not_repaired(damaged: Callable[..., Path]) -> None:

@@ -1,5 +1,6 @@
 """The loop: budgets, resuming, refusals and failures, on a real journal."""
 
+import errno
 import itertools
 import os
 import re
@@ -7,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from fakes import Curve, Run, plain_fn, records, run_search
@@ -436,6 +438,21 @@ def test_overwrite_moves_the_old_search_aside(tmp_path: Path) -> None:
     assert (tmp_path / "search.2" / FILE_NAME).read_bytes() == journals[1]
     assert load(tmp_path / "search.1").created.seed == 1  # type: ignore[union-attr]
     assert not (tmp_path / "search.3").exists()
+
+
+def test_what_cannot_be_moved_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where its directory cannot be renamed, or is where the program runs, a search stays."""
+    whole = run_search(tmp_path / "run", max_trials=1).state
+    with monkeypatch.context() as patch:
+        patch.chdir(tmp_path / "run")
+        with pytest.raises(JournalError, match="this program runs in it"):
+            run_search(Path(), overwrite=True)
+        patch.chdir(tmp_path)
+        busy = OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        patch.setattr(Path, "rename", mock.Mock(side_effect=busy))
+        with pytest.raises(JournalError, match="aside: Device or resource busy; choose"):
+            run_search(tmp_path / "run", overwrite=True)
+    assert records(load(tmp_path / "run")) == records(whole)
 
 
 def test_a_search_that_trained_nothing_makes_way(tmp_path: Path) -> None:

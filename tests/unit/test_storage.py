@@ -308,6 +308,45 @@ sys.exit(os.waitstatus_to_exitcode(os.wait()[1]))
     assert read(path) == DOCUMENTS
 
 
+def test_a_fork_does_not_keep_the_lock(path: Path) -> None:
+    """When the writer is killed, a worker that it forked and that lives on is in nobody's way."""
+    program = """
+import os, sys, time
+from tunedeco.journal.storage import JournalDB
+db = JournalDB(sys.argv[1])
+db.storage.lock()
+worker = os.fork()
+if worker == 0:
+    print("forked", flush=True)
+    sys.stdin.read()
+    os._exit(0)
+time.sleep(600)
+"""
+    command = [sys.executable, "-c", program, str(path)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as writer:
+        assert writer.stdout.readline() == "forked\n"
+        with JournalDB(path) as db, pytest.raises(JournalLocked):
+            db.insert({})  # what the fork lets go of, the writer still holds
+        writer.kill()
+        writer.wait()
+        with JournalDB(path) as db:
+            db.insert({"mine": 1})
+    assert read(path)[-1] == {"mine": 1}
+
+
+def test_a_second_writer_after_all(path: Path) -> None:
+    """Where someone deletes the lock of a writer, the one that comes later stays the only one."""
+    with JournalDB(path) as first, JournalDB(path) as second:
+        first.insert({"first": 1})
+        path.with_name(f"{path.name}.lock").unlink()
+        second.insert({"second": 1})
+        with pytest.raises(JournalError, match="was changed by another process"):
+            first.insert({"first": 2})
+    assert read(path) == [*DOCUMENTS, {"first": 1}, {"second": 1}]
+
+
 def test_after_closing(path: Path) -> None:
     """A closed journal says so."""
     db = JournalDB(path)

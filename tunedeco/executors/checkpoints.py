@@ -5,6 +5,7 @@ name, flushed, and renamed; its SHA-256 goes into the journal, and a file that d
 not used.
 """
 
+import errno
 import hashlib
 import io
 import json
@@ -45,12 +46,18 @@ def write(file: Path, arrays: Arrays, meta: Mapping[str, Any]) -> str:
     """
     text = np.frombuffer(json.dumps(meta, allow_nan=False).encode(), np.uint8)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.mkdir(exist_ok=True)
         with replacing(file) as handle:
             np.savez(handle, allow_pickle=False, **{_META: text, **arrays})
             handle.flush()
             handle.seek(0)
             digest = hashlib.file_digest(handle, "sha256").hexdigest()
+    except FileNotFoundError as error:
+        msg = (
+            f"cannot write {file}: {file.parent.parent} was moved or deleted while the search ran; "
+            "put it back, or run the search again to begin anew"
+        )
+        raise CheckpointError(msg) from error
     except OSError as error:
         msg = f"cannot write {file} ({error}); make room, or choose another directory"
         raise CheckpointError(msg) from error
@@ -66,7 +73,7 @@ def read(file: Path, digest: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str
         CheckpointError: it is not there, or not what was written.
     """
     try:
-        with file.open("rb") as handle:
+        with _opened(file) as handle:
             whole = hashlib.file_digest(handle, "sha256").hexdigest() == digest
             arrays = _arrays(handle) if whole else {}
         meta = dict(json.loads(arrays.pop(_META).tobytes())) if whole else {}
@@ -82,7 +89,7 @@ def read(file: Path, digest: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str
 def problem(file: Path, digest: str) -> str | None:
     """Return what is wrong with a checkpoint, such as ``"missing"``; None if it is whole."""
     try:
-        with file.open("rb") as handle:
+        with _opened(file) as handle:
             whole = hashlib.file_digest(handle, "sha256").hexdigest() == digest
     except FileNotFoundError:
         return "missing"
@@ -91,8 +98,19 @@ def problem(file: Path, digest: str) -> str | None:
     return None if whole else "damaged"
 
 
+def _opened(file: Path) -> io.BufferedReader:
+    """Open a file, and nothing else of that name: a pipe or a device may never come to an end."""
+    if file.exists() and not file.is_file():
+        raise OSError(errno.EINVAL, "not a file", str(file))
+    return file.open("rb")
+
+
 def _arrays(handle: BinaryIO) -> dict[str, npt.NDArray[Any]]:
     with zipfile.ZipFile(handle) as archive:
+        size = handle.seek(0, io.SEEK_END)
+        if sum(entry.file_size for entry in archive.filelist) > size:
+            msg = "its entries overlap"
+            raise ValueError(msg)
         return {e.filename.removesuffix(".npy"): _array(archive, e) for e in archive.filelist}
 
 

@@ -41,7 +41,8 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
         self._arrays = arrays
         self._batch_size = batch_size
         self._samples = len(keras.tree.flatten(arrays)[0])
-        self._steps = steps or -(-self._samples // batch_size)
+        self.batches = steps or -(-self._samples // batch_size)
+        """Of a whole epoch."""
         self._shuffle = shuffle
         self._seed = seed
         self._trial = trial
@@ -67,7 +68,7 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
         self._order = order
 
     def __len__(self) -> int:
-        return self._steps - self.first_step
+        return self.batches - self.first_step
 
     def __getitem__(self, step: int) -> tuple[Any, ...]:
         step += self.first_step

@@ -93,19 +93,23 @@ class KerasExecutor:
         """Train the slice, emitting events as they happen.
 
         Raises:
+            Interrupted: `interrupt` was called; all that was emitted is on disk.
             ConfigurationError: something is wrong with the search and not with the trial, such as
                 an objective that the logs do not contain.
         """
         work, self._work = self._work, None
+        if self._interrupted:  # before the batches of a trial, of which there may be none
+            raise Interrupted
         if work is None:
             return
         with clean_session(self.policy):
             try:
-                emit(self._train(work, emit))
+                end = self._train(work, emit)
             except (ConfigurationError, JournalError, CheckpointError, Interrupted):
                 raise  # it concerns the search, and would be the same in every trial
             except Exception as error:  # noqa: BLE001 (whatever user code raises fails its trial)
-                emit(Ended(work.trial.number, State.FAILED, describe(error)))
+                end = Ended(work.trial.number, State.FAILED, describe(error))
+        emit(end)  # out here: whoever hears of the end does not fail the trial
 
     def interrupt(self) -> None:
         """Stop at the end of the batch that is being trained."""

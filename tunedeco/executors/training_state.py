@@ -48,7 +48,10 @@ def put(prefix: str, variables: Sequence[keras.Variable], arrays: Arrays) -> Non
     """
     stored = named(prefix, arrays)
     if [array.shape for array in stored] != [tuple(variable.shape) for variable in variables]:
-        msg = f"the checkpoint's {prefix} variables are of another model"
+        msg = (
+            f"the checkpoint's {prefix} variables are of another model: what the model function "
+            "builds of these values, or the shape of the data, has changed since"
+        )
         raise CheckpointError(msg)
     for variable, array in zip(variables, stored, strict=True):
         own = keras.ops.convert_to_numpy(variable).dtype

@@ -10,6 +10,7 @@ from typing import Any, final
 import keras
 import numpy as np
 
+from tunedeco.errors import ConfigurationError
 from tunedeco.events import Trained
 from tunedeco.executors import checkpoints, devices, generators
 from tunedeco.executors.base import Emit, Interrupted
@@ -123,12 +124,14 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
             Interrupted: `Job.interrupted` said so; all that was reported is on disk.
             ObjectiveError: the logs do not contain the objective.
             CheckpointError: a checkpoint cannot be written, or is of another model.
+            ConfigurationError: a checkpoint within an epoch is of other data.
         """
         while not self.snapshot.meta.get("stop"):
             start = self.snapshot
             self._best = named("best", start.arrays)
             self._best_loss = float(start.meta.get("best_loss", math.inf))
             if self._job.feed is not None:
+                self._check_batches(start)
                 self._job.feed.first_step = start.step
                 if start.step and len(model.metrics_variables) < len(
                     named("metrics", start.arrays)
@@ -187,7 +190,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         scalars = _scalars(logs or {})
         name = self._job.objective.find(scalars)
-        if name is None and epoch + 1 >= self._job.first_due:
+        if name is None and self._best_loss == math.inf and epoch + 1 >= self._job.first_due:
             raise self._job.objective.missing(scalars)
         if not self._announced:  # only training itself could build it
             self._announce()
@@ -206,6 +209,18 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
             self._write(self.snapshot)
         if self._job.interrupted() and not stop:
             raise Interrupted
+
+    def _check_batches(self, start: Snapshot) -> None:
+        feed = self._job.feed
+        assert feed is not None
+        there = start.meta.get("batches", feed.batches)
+        if start.step and there != feed.batches:
+            msg = (
+                f"trial {self._job.trial.number} was interrupted within an epoch of {there} "
+                f"batches, and there are {feed.batches} now: go on with the former data and "
+                "batch_size, or pass overwrite=True to begin anew"
+            )
+            raise ConfigurationError(msg)
 
     def _remind(self) -> None:
         """Give the other callbacks back what they remembered: they forget when training begins."""
@@ -233,6 +248,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
             "diverged": diverged,
             "best_loss": repr(self._best_loss),
             "callbacks": states,
+            "batches": self._job.feed.batches if self._job.feed is not None else None,
         }
         return Snapshot(epoch, step, arrays, meta)
 

@@ -65,7 +65,14 @@ class Journal:
         """
         state = SearchState()
         for event in self.events():
-            state.apply(event)
+            try:
+                state.apply(event)
+            except JournalError as error:
+                msg = (
+                    f"{self.path}: {error}; `tunedeco doctor {self.path.parent}` says what can be "
+                    "saved"
+                )
+                raise JournalError(msg) from error
         return state
 
     def others(self) -> list[tuple[str, int, Any]]:
@@ -97,10 +104,16 @@ def found(directory: Path) -> Path:
 
     Raises:
         SearchNotFound: there is none.
+        JournalError: that cannot be told.
     """
     if directory.name == FILE_NAME:
         directory = directory.parent
-    if not (directory / FILE_NAME).is_file():
+    try:
+        there = (directory / FILE_NAME).is_file()
+    except OSError as error:
+        msg = f"cannot read {directory}: {error.strerror or error}"
+        raise JournalError(msg) from error
+    if not there:
         msg = f"there is no search in {directory} (it would have a {FILE_NAME})"
         raise SearchNotFound(msg)
     return directory

@@ -12,6 +12,17 @@ from typing import Self
 
 from tunedeco.errors import JournalError, JournalLocked
 
+_held: set[int] = set()  # the handles of this process's locks
+
+
+def _not_held() -> None:
+    """Let go of the locks in a fork: a worker that outlives the search must not hold its lock."""
+    while _held:
+        os.close(_held.pop())
+
+
+os.register_at_fork(after_in_child=_not_held)
+
 
 class Lock:
     """An exclusive lock beside a journal, in a file that says who holds it.
@@ -25,7 +36,7 @@ class Lock:
         path = journal.with_name(f"{journal.name}.lock")
         try:
             while True:
-                self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+                self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
                 with _closed_on_error(self._handle):
                     self._take(journal)
                 if _same_file(path, self._handle):
@@ -33,6 +44,7 @@ class Lock:
                 os.close(self._handle)  # the directory was moved aside in between: look again
             with _closed_on_error(self._handle):
                 self._sign()
+            _held.add(self._handle)
         except OSError as error:
             msg = f"cannot write {path}: {error.strerror or error}; choose another directory"
             raise JournalError(msg) from error
@@ -57,7 +69,9 @@ class Lock:
 
     def release(self) -> None:
         """Let another process write."""
-        os.close(self._handle)
+        if self._handle in _held:  # else this is a fork, or it has been released
+            _held.remove(self._handle)
+            os.close(self._handle)
 
     def __enter__(self) -> Self:
         return self

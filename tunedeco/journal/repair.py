@@ -57,6 +57,11 @@ class Examination:
     aside: Path | None = None
     """Where `repair` put the damaged journal."""
 
+    @property
+    def sound(self) -> bool:
+        """Whether all of it can be read, and makes sense."""
+        return not self.damages and not self.given_up
+
 
 def examined(directory: Path) -> Examination:
     """Read a journal, past whatever is damaged in it; nothing is written.
@@ -123,7 +128,7 @@ def repair(directory: Path) -> Examination:
     path = found(directory) / FILE_NAME
     with Lock(path):
         result = examined(directory)
-        if not result.damages:
+        if result.sound:
             return result
         if result.state.created is None:
             msg = f"nothing can be saved of {path}: its first events are damaged"

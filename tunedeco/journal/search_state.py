@@ -188,7 +188,7 @@ class SearchState:
 
     def _check(self, holds: bool, event: Event, problem: str) -> None:  # noqa: FBT001 (a condition)
         if not holds:
-            msg = f"the journal contradicts itself at {event.to_json()}: {problem}"
+            msg = f"the journal contradicts itself at {event.to_json()!r:.200}: {problem}"
             raise JournalError(msg)
 
 

@@ -82,7 +82,7 @@ class JournalStorage(Storage):
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = Lock(self._path)
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
             self._writer = os.getpid()
             self._catch_up()
             os.ftruncate(self._file, self._offset)
@@ -117,14 +117,21 @@ class JournalStorage(Storage):
 
     def _write(self, data: bytes) -> None:
         assert self._file is not None
+        status = os.fstat(self._file)
         try:
-            there = os.path.samestat(os.fstat(self._file), self._path.stat())
+            there = os.path.samestat(status, self._path.stat())
         except OSError:
             there = False
         if not there:
             msg = (
                 f"{self._path} was moved or deleted while it was being written; nothing more is "
                 "written: put it back, or run the search again to begin anew"
+            )
+            raise JournalError(msg)
+        if status.st_size != self._offset:  # whoever deletes a lock's file lets a second writer in
+            msg = (
+                f"{self._path} was changed by another process while it was being written; nothing "
+                "more is written here"
             )
             raise JournalError(msg)
         try:

@@ -7,7 +7,7 @@ from typing import Any
 from tunedeco.executors import checkpoints
 from tunedeco.journal.repair import Examination
 from tunedeco.journal.search_state import SearchState
-from tunedeco.report.tables import ranked, status_line
+from tunedeco.report.tables import ranked, scored, status_line
 from tunedeco.trial import State, Trial
 
 
@@ -45,6 +45,12 @@ def described(found: Examination) -> str:
         if found.given_up:
             saved += f"; {found.given_up} that depend on what is lost are given up"
         lines.append(saved)
+    elif found.given_up:
+        lines.append(
+            f"{found.path} is whole, but {found.given_up} of its events contradict those before "
+            "them, or are of another version"
+        )
+        lines.append(f"saved: {len(found.documents)} events")
     else:
         lines.append(f"{found.path} is sound: {len(found.documents)} events")
     if found.torn:
@@ -65,16 +71,16 @@ def described(found: Examination) -> str:
         lines.append(f"{file}, of trial {trial.number}, is {problem}: {effect}")
     if found.aside is not None:
         lines.append(f"repaired; the damaged journal is kept as {found.aside}")
-    elif found.damages and found.state.created is not None:
+    elif not found.sound and found.state.created is not None:
         lines.append(f"`tunedeco doctor {directory} --repair` writes what can be saved")
     return "\n".join(lines)
 
 
 def _bad_checkpoints(state: SearchState, directory: Path) -> Iterator[tuple[Trial, Path, str]]:
     """Yield the checkpoints that are needed and not whole: of running trials, and of the best."""
-    best = ranked([t for t in state.trials if t.loss is not None])[:1]
+    best = ranked(scored(state))[:1]
     running = [t for t in state.trials if t.state is State.RUNNING]
-    for trial in (*best, *(t for t in running if t not in best)):
+    for trial in (*best, *running):
         for checkpoint in trial.checkpoints[-1:]:
             file = checkpoints.path(
                 directory / "checkpoints", trial.number, checkpoint.epoch, checkpoint.step

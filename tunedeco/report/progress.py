@@ -35,7 +35,11 @@ class Progress:
             self._show_best()
 
     def update(self, event: Event) -> None:
-        """Show what an event changed."""
+        """Show what an event changed; a search goes on where nobody can be shown any more."""
+        with suppress(OSError):  # the terminal is gone, or the pipe is closed
+            self._show(event)
+
+    def _show(self, event: Event) -> None:
         match event:
             case Built() | Resumed() if self._search is not None:
                 self._close_trial()
@@ -61,9 +65,10 @@ class Progress:
 
     def close(self) -> None:
         """Leave the search's bar as it stands."""
-        self._close_trial()
-        if self._search is not None:
-            self._search.close()
+        with suppress(OSError):
+            self._close_trial()
+            if self._search is not None:
+                self._search.close()
 
     def _close_trial(self) -> None:
         if self._trial is not None:

@@ -9,10 +9,17 @@ from tunedeco.errors import NoTrialError
 from tunedeco.journal.search_state import SearchState
 from tunedeco.trial import State, Trial
 
+_MOST = 10**4000  # Python prints no number of more than 4,300 digits
+
 
 def ranked(trials: Sequence[Trial]) -> list[Trial]:
     """Return trials from the best to the worst; those without a score last, in order."""
     return sorted(trials, key=lambda t: (t.loss is None, t.loss or 0.0, t.number))
+
+
+def scored(state: SearchState) -> list[Trial]:
+    """Return the trials that have ended with a score, in order."""
+    return [t for t in state.trials if t.loss is not None and t.state is not State.RUNNING]
 
 
 def rows(state: SearchState) -> list[dict[str, Any]]:
@@ -68,8 +75,10 @@ def best(state: SearchState) -> str:
 
 def status(state: SearchState) -> dict[str, Any]:
     """Return where a search stands, as JSON."""
-    created = state.created
+    created, size = state.created, state.space.size
     assert created is not None
+    if size is not None and size > _MOST:
+        size = None
     try:
         best: dict[str, Any] | None = {
             "trial": state.best.number,
@@ -83,7 +92,7 @@ def status(state: SearchState) -> dict[str, Any]:
         "objective": created.objective.to_json(),
         "oracle": dict(created.oracle),
         "seed": created.seed,
-        "space": {"hyperparameters": len(state.space), "configurations": state.space.size},
+        "space": {"hyperparameters": len(state.space), "configurations": size},
         "trials": {str(s): sum(t.state is s for t in state.trials) for s in State},
         "epochs": state.epochs,
         "budgets": dict(state.budgets),

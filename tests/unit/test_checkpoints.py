@@ -1,0 +1,36 @@
+"""Checkpoint files: written where a search lives, and read in no more memory than they have."""
+
+import hashlib
+import io
+import struct
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tunedeco.errors import CheckpointError
+from tunedeco.executors import checkpoints
+
+
+def test_a_directory_that_was_moved_is_not_made_anew(tmp_path: Path) -> None:
+    """A checkpoint of a search whose directory is gone is refused; nothing is left in its place."""
+    file = checkpoints.path(tmp_path / "run" / "checkpoints", 0, 1, 0)
+    with pytest.raises(CheckpointError, match="run was moved or deleted while"):
+        checkpoints.write(file, {"a": np.zeros(2)}, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_entries_that_overlap(tmp_path: Path) -> None:
+    """An archive whose entries share their bytes is refused, before they are read."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive, archive.open("meta.json.npy", "w") as entry:
+        np.save(entry, np.frombuffer(b"{}" + b" " * 2000, np.uint8))
+    data = content.getvalue()
+    (at,) = struct.unpack("<I", data[-6:-2])
+    directory = data[at:-22] * 100  # a hundred entries, and one content
+    end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 100, 100, len(directory), at, 0)
+    file = checkpoints.path(tmp_path, 0, 1, 0)
+    file.write_bytes(data[:at] + directory + end)
+    with pytest.raises(CheckpointError, match="overlap"):
+        checkpoints.read(file, hashlib.sha256(file.read_bytes()).hexdigest())

@@ -1,0 +1,52 @@
+"""Progress: what is shown of a search never decides what becomes of it."""
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import run_search
+
+from tunedeco.events import Built, Ended, Trained
+from tunedeco.journal.journal import Journal, load
+from tunedeco.report.progress import Progress
+
+
+class Gone:
+    """A stream whose reader, or terminal, is gone after so many writes."""
+
+    encoding = "utf-8"
+
+    def __init__(self, error: int, terminal: bool, writes: int) -> None:
+        self.error, self.terminal, self.left = error, terminal, writes
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+    def write(self, text: str) -> int:
+        self.left -= 1
+        if self.left < 0:
+            raise OSError(self.error, os.strerror(self.error))
+        return len(text)
+
+    def flush(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("error", "terminal", "writes"), [(errno.EPIPE, False, 0), (errno.EIO, True, 9)]
+)
+def test_nobody_is_left_to_see_it(
+    error: int, terminal: bool, writes: int, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """A closed pipe or a lost terminal raises nothing, whatever happens in the search."""
+    run_search(tmp_path, max_trials=4)
+    monkeypatch.setattr("sys.stderr", Gone(error, terminal, writes))
+    progress = Progress(load(tmp_path), 12, verbose=1)
+    with Journal(tmp_path) as journal:
+        events = list(journal.events())
+    for event in events:
+        progress.update(event)
+    progress.close()
+    assert {Built, Trained, Ended} <= {type(event) for event in events}
