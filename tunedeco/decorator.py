@@ -7,14 +7,24 @@ on the signature (`tunedeco.signatures`), or what code written for other librari
 
 import functools
 import inspect
+import sys
+import warnings
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from tunedeco import exporting, translations
 from tunedeco.declarations import Declaration
 from tunedeco.domains import Value
-from tunedeco.errors import ExportError, HyperparameterError, ModelFunctionError
+from tunedeco.errors import (
+    ConfigurationError,
+    ExportError,
+    HyperparameterError,
+    ModelFunctionError,
+    NeedsWeights,
+)
+from tunedeco.exploring import MAX_TRACES, explore
 from tunedeco.signatures import declared, filled
 from tunedeco.space import Hyperparameter, Space
 from tunedeco.tracing import defaults, from_values, name_of, run, value_of
@@ -30,10 +40,14 @@ class Tunable(Generic[P, R]):
     Args:
         function: what builds a model.
         declarations: hyperparameters among its parameters.
+        max_traces: how often it is run at most to find its space.
     """
 
     def __init__(
-        self, function: Callable[P, R], declarations: Mapping[str, Declaration] | None = None
+        self,
+        function: Callable[P, R],
+        declarations: Mapping[str, Declaration] | None = None,
+        max_traces: int = MAX_TRACES,
     ) -> None:
         """Wrap a function; it is not run before its space is asked for."""
         # a class or an object has attributes of its own, which are not those of a function
@@ -41,6 +55,7 @@ class Tunable(Generic[P, R]):
         functools.update_wrapper(self, function, updated=updated)
         self.function = function
         self.declarations = dict(declarations or {})
+        self.max_traces = max_traces
         self._call = prepared(function, self.declarations)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -52,7 +67,7 @@ class Tunable(Generic[P, R]):
         if instance is None:
             return self
         bound = cast("Callable[..., R]", self.function.__get__(instance, owner))
-        return Tunable(bound, self.declarations)
+        return Tunable(bound, self.declarations, self.max_traces)
 
     def __repr__(self) -> str:
         return f"<tunable {name_of(self.function)}>"
@@ -68,13 +83,36 @@ class Tunable(Generic[P, R]):
 
     @property
     def space(self) -> Space:
-        """What tracing finds: the function is run once, with its defaults.
+        """What tracing finds, on every branch; see `explored`."""
+        return self.explored()
+
+    def explored(self, check: Callable[[R], object] | None = None) -> Space:
+        """Return what the function can ask for, and under which values of what.
+
+        The function is run again and again, at most ``max_traces`` times, and its models get no
+        weights. One that cannot be built without them is built with them, and less often.
+
+        Args:
+            check: told of what each run returns; what it raises counts as the function's own.
 
         Raises:
             ModelFunctionError: it has parameters that nothing gives a value.
             HyperparameterError: a declaration in it is wrong.
         """
-        return run(self.alone, defaults)[1].space
+        function = self.alone
+        space = explore(
+            function if check is None else lambda: check(function()),
+            limit=self.max_traces,
+            within=(_weightless, _undisturbed),
+        )
+        assert space.coverage is not None
+        if space.coverage.problem is not None:
+            msg = (
+                f"{name_of(function)} cannot be built without its weights, so tracing builds it "
+                f"with them, and {space.coverage.runs} times at most ({space.coverage.problem})"
+            )
+            warnings.warn(msg, NeedsWeights, stacklevel=2)
+        return space
 
     def build(self, values: str | Path | Mapping[str, Any]) -> R:
         """Call the function with other values than its defaults.
@@ -169,6 +207,24 @@ def _build_from_export(function: Callable[[], R], exported: exporting.Export) ->
     return result
 
 
+def _weightless() -> AbstractContextManager[object]:
+    """Return a context in which models get no weights; any other function needs none."""
+    if "keras" not in sys.modules:
+        return nullcontext()
+    from tunedeco.abstract import weightless
+
+    return weightless()
+
+
+def _undisturbed() -> AbstractContextManager[object]:
+    """Return a context that leaves nothing of what models do to Keras."""
+    if "keras" not in sys.modules:
+        return nullcontext()
+    from tunedeco.abstract import undisturbed
+
+    return undisturbed()
+
+
 def prepared(
     function: Callable[..., R], declarations: Mapping[str, Declaration]
 ) -> Callable[..., R]:
@@ -202,12 +258,18 @@ def tunable(function: HyperModel[R] | type[HyperModel[R]], /) -> Tunable[..., R]
 @overload
 def tunable(function: Callable[P, R], /) -> Tunable[P, R]: ...
 @overload
-def tunable(function: Callable[..., R], /, **declarations: Declaration) -> Tunable[..., R]: ...
+def tunable(
+    function: Callable[..., R], /, *, max_traces: int | None = ..., **declarations: Declaration
+) -> Tunable[..., R]: ...
 @overload
-def tunable() -> Callable[[Callable[P, R]], Tunable[P, R]]: ...
+def tunable(*, max_traces: int | None = ...) -> Callable[[Callable[P, R]], Tunable[P, R]]: ...
 @overload
-def tunable(**declarations: Declaration) -> Callable[[Callable[..., R]], Tunable[..., R]]: ...
-def tunable(function: object = None, /, **declarations: Declaration) -> object:
+def tunable(
+    *, max_traces: int | None = ..., **declarations: Declaration
+) -> Callable[[Callable[..., R]], Tunable[..., R]]: ...
+def tunable(
+    function: object = None, /, *, max_traces: int | None = None, **declarations: Declaration
+) -> object:
     """Decorate a function that asks for hyperparameters; ``@tunable`` and ``@tunable()`` both do.
 
     The function stays what it is: its name, docstring and signature are kept, and a call runs it.
@@ -216,18 +278,25 @@ def tunable(function: object = None, /, **declarations: Declaration) -> object:
     Args:
         function: builds a model; it may take Keras Tuner's ``hp`` or Optuna's ``trial``, or be a
             ``HyperModel``.
+        max_traces: how often it is run at most to find its space; 256 if None.
         declarations: parameters that are hyperparameters, for code that must not change:
             ``@tunable(units=space.Range(8, 64, 8))``.
 
     Raises:
         ModelFunctionError: what is decorated is neither a function nor a ``HyperModel``.
+        ConfigurationError: ``max_traces`` is not a whole number of at least 1.
         HyperparameterError: the function has no such parameter, or its default is not in the
             domain that is declared for it.
     """
+    if max_traces is not None and (type(max_traces) is not int or max_traces < 1):
+        msg = f"max_traces must be a whole number of at least 1, not {max_traces!r}"
+        raise ConfigurationError(msg)
     if function is None:
-        return functools.partial(tunable, **declarations)
+        return functools.partial(tunable, max_traces=max_traces, **declarations)
     if isinstance(function, Tunable):
-        if not declarations:
+        if max_traces is None and not declarations:
             return function
-        return Tunable(function.function, {**function.declarations, **declarations})
-    return Tunable(translations.function_of(function), declarations)
+        declarations = {**function.declarations, **declarations}
+        return Tunable(function.function, declarations, max_traces or function.max_traces)
+    plain = translations.function_of(function)
+    return Tunable(plain, declarations, max_traces or MAX_TRACES)

@@ -18,13 +18,13 @@ taken to do the same when it is given the same.
 """
 
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from dataclasses import dataclass, field, replace
 
 from tunedeco.conditions import Key
 from tunedeco.domains import Domain, Value
-from tunedeco.errors import HyperparameterClash
+from tunedeco.errors import TunedecoError
 from tunedeco.flow import Flow, Jump, followed
 from tunedeco.learning import Sample, learned
 from tunedeco.randomness import permuted
@@ -35,18 +35,20 @@ MAX_TRACES = 256
 """How often a function is run at most, unless more is asked for."""
 
 _ALIKE = 3  # runs with the defaults of which two must take the same way
+_DEAR = 32  # the most runs where each of them must do what is best avoided
 _PROBES = 8  # values that are tried of a hyperparameter, until it is seen to decide something
 _ALL = 64  # values that are tried of one that does
 _CONFIRMED = 32  # combinations that are tried where there are too many to try all
 
 Assignment = dict[Key, Value]
+Context = Callable[[], AbstractContextManager[object]]
 
 
 def explore(
     function: Callable[[], object],
     *,
     limit: int = MAX_TRACES,
-    within: Callable[[], AbstractContextManager[object]] = nullcontext,
+    within: Sequence[Context] = (nullcontext,),
 ) -> Space:
     """Return all that a function can ask for, and under which values of what.
 
@@ -54,7 +56,8 @@ def explore(
         function: run first with every default; what that raises passes through, while a later run
             that raises has only shown what it asked for until then.
         limit: the most runs, at least 1.
-        within: makes the context of each run.
+        within: what makes the context of each run. Where a run raises in the first, it is done
+            again in the next; the very first run settles for all whether the first one serves.
 
     Raises:
         HyperparameterClash: two runs declare the same (group, name) differently; shows both places.
@@ -66,7 +69,8 @@ def explore(
     except _Exhausted:
         complete = False
     space, explained = runs.learned()
-    return replace(space, coverage=Coverage(runs.count, complete and explained, limit))
+    coverage = Coverage(runs.count, complete and explained, runs.limit, runs.problem)
+    return replace(space, coverage=coverage)
 
 
 def _follow(runs: "_Runs") -> bool:
@@ -176,10 +180,7 @@ class _Runs:
     """All runs of a function so far: what they asked for, in a tree of questions and answers."""
 
     def __init__(
-        self,
-        function: Callable[[], object],
-        limit: int,
-        within: Callable[[], AbstractContextManager[object]],
+        self, function: Callable[[], object], limit: int, within: Sequence[Context]
     ) -> None:
         self.samples: list[Sample] = []
         self.fresh: list[Sample] = []
@@ -189,6 +190,8 @@ class _Runs:
         """What has been seen to change the way, by itself or with others, in the order seen."""
         self.count = 0
         self.limit = limit
+        self.problem: str | None = None
+        """What the first run raised in a context that could not be kept to."""
         self._jumps: set[Jump] = set()
         self._following = True
         self._function = function
@@ -199,9 +202,14 @@ class _Runs:
         """Run with the defaults until two runs are alike: the first may set up what others find."""
         fingerprints: list[int | None] = []
         while True:
-            trace = Trace(lambda hyperparameter: hyperparameter.default)
-            with self._within(), followed() as flow:
-                run_in(trace, self._function)
+            trace, flow, error = self._run({}, self._within[0])
+            if error is not None:
+                if len(self._within) == 1:
+                    raise error
+                self.problem = f"{type(error).__name__}: {error}".splitlines()[0]
+                self._within = self._within[1:]
+                self.limit = min(self.limit, _DEAR)
+                continue
             self.count += 1
             fingerprints.append(flow.fingerprint if flow else None)
             if len(fingerprints) > 1 and fingerprints[-1] == fingerprints[-2]:
@@ -223,16 +231,26 @@ class _Runs:
         if self.count >= self.limit:
             raise _Exhausted
         self.count += 1
+        for context in self._within:
+            with redirect_stdout(io.StringIO()):
+                trace, flow, error = self._run(values, context)
+            if error is None:
+                break
+        return self._note(trace, flow, broken=error is not None)
+
+    def _run(
+        self, values: Assignment, context: Context
+    ) -> tuple[Trace, Flow | None, Exception | None]:
+        """Run the function once; return what it asked for, its way, and what it raised."""
         trace = Trace(lambda h: values.get(h.key, h.default))
-        broken = False
-        with redirect_stdout(io.StringIO()), self._within(), followed() as flow:
+        with context(), followed() as flow:
             try:
                 run_in(trace, self._function)
-            except HyperparameterClash:
+            except TunedecoError:  # a wrong declaration is wrong in any circumstances
                 raise
-            except Exception:  # noqa: BLE001 (the user's function, with values it may not be made for)
-                broken = True
-        return self._note(trace, flow, broken=broken)
+            except Exception as error:  # noqa: BLE001 (the user's function, in circumstances of ours)
+                return trace, flow, error
+        return trace, flow, None
 
     def learned(self) -> tuple[Space, bool]:
         """Return the space with the conditions that the runs show, and whether they show all."""

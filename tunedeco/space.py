@@ -118,6 +118,8 @@ class Coverage:
     """Whether every way that a change of values leads to was followed to its end."""
     limit: int
     """The most runs that were allowed."""
+    problem: str | None = None
+    """Why models could not be built without their weights; None where they could."""
 
 
 @dataclass(frozen=True)

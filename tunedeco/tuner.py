@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunedeco import exporting, signals, tracing
-from tunedeco.decorator import tunable
+from tunedeco.decorator import Tunable, tunable
 from tunedeco.domains import Value
 from tunedeco.errors import ConfigurationError, SearchNotFound
 from tunedeco.events import Created, Ended, Event, Extended, Started, Trained
@@ -85,7 +85,8 @@ class Tuner:
         overwrite: bool = False,
         extend: bool = False,
     ) -> None:
-        self.model_fn = tunable(model_fn).alone
+        self._tunable: Tunable[..., object] = tunable(model_fn)
+        self.model_fn = self._tunable.alone
         self.name = tracing.name_of(self.model_fn)
         self.objective = objective if isinstance(objective, Objective) else Objective(objective)
         self.oracle = resolve(oracle)
@@ -134,6 +135,8 @@ class Tuner:
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: int | Sequence[int] | None = None,
+        groups: Sequence[str] | None = None,
+        freeze: Mapping[str, Any] | None = None,
         verbose: int = 1,
     ) -> None:
         """Search until a budget is spent, or the space; continue what the directory holds.
@@ -154,6 +157,10 @@ class Tuner:
             validation_steps: as in `fit`.
             validation_batch_size: as in `fit`.
             validation_freq: as in `fit`.
+            groups: search the hyperparameters of these groups, and hold all others at the best
+                known values; None means all groups.
+            freeze: hold hyperparameters at these values, ``{group: {name: value}}``, or
+                ``{name: value}`` where the name is unique.
             verbose: 0 for silence, 1 for progress.
 
         Raises:
@@ -166,6 +173,7 @@ class Tuner:
             TooManyFailures: one trial after another failed.
         """
         # Keras is loaded here and not before: every other thing a tuner does goes without
+        from tunedeco.abstract import run_abstractly
         from tunedeco.executors.data import prepare
         from tunedeco.executors.keras import (
             KerasExecutor,
@@ -197,14 +205,14 @@ class Tuner:
             max_memory=self.max_memory,
         )
         with clean_session(executor.policy):
-            result, trace = tracing.run(self.model_fn, tracing.defaults)
-            checked_model(result, self.name)
-            del result
-        wanted = Created(self.name, self.objective, trace.space, describe(self.oracle), self.seed)
+            space = self._tunable.explored(lambda result: checked_model(result, self.name))
+        if verbose and space.coverage is not None and not space.coverage.complete:
+            print(str(space).splitlines()[-1], file=sys.stderr)  # noqa: T201 (as its table says)
+        wanted = Created(self.name, self.objective, space, describe(self.oracle), self.seed)
 
         def extended(state: SearchState) -> Extended:
             with clean_session(executor.policy):
-                event = carried_over(state, wanted, self.model_fn)
+                event = carried_over(state, wanted, lambda: run_abstractly(self.model_fn))
             if verbose:
                 print(_what_is_carried(event, state))  # noqa: T201 (as the documentation promises)
             return event
@@ -216,7 +224,7 @@ class Tuner:
             extend=extended if self.extend else None,
         )
         self._state = state
-        progress = Progress(state, self._epochs_in_all(trace.space), verbose)
+        progress = Progress(state, self._epochs_in_all(space), verbose)
 
         def observe(event: Event) -> None:
             if isinstance(event, (Started, Trained, Ended)):  # Started: what a crash left undone
@@ -230,7 +238,7 @@ class Tuner:
             stack.callback(progress.close)
             caught = stack.enter_context(signals.caught(executor.interrupt))
             try:
-                worked = search.run(wanted)
+                worked = search.run(wanted, groups, freeze or {})
             except Interrupted:
                 stack.close()
                 if verbose:
@@ -253,7 +261,7 @@ class Tuner:
         state = self._known
         if state.created is not None:
             return state.space
-        return tracing.run(self.model_fn, tracing.defaults)[1].space
+        return self._tunable.space
 
     @property
     def best_trial(self) -> Trial:

@@ -384,6 +384,7 @@ def test_another_search_is_refused_line_by_line(tmp_path: Path) -> None:
             tmp_path, changed_fn, oracle=Evolution(8), objective="accuracy", seed=1, max_trials=1
         )
     changed = "'adam', 'sgd' (default 'adam') there, 'adam', 'lion' (default 'adam')"
+    when = "(default 0.0), when optimizer is 'sgd'"
     ways_out = (
         "run it with its own settings to continue it, or choose another directory=, "
         "or pass overwrite=True to move it aside and begin anew"
@@ -395,8 +396,7 @@ def test_another_search_is_refused_line_by_line(tmp_path: Path) -> None:
         "  seed: 0 there, 1 here",
         f"  training/optimizer: {changed} here",
         "  default/units: 8 to 32 step 8 (default 8) there, nothing here",
-        "  training/momentum: 0.0, 0.5, 0.9 (default 0.0), when optimizer is 'sgd' there, "
-        "nothing here",
+        f"  training/momentum: 0.0, 0.5, 0.9 {when} there, nothing here",
         "  default/layers: nothing there, 1 to 3 (default 1) here",
         ways_out,
     ]
