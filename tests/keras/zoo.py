@@ -9,8 +9,10 @@ from keras import layers
 
 
 def sequential():
-    """An image classifier as a `Sequential` that grows by `add`: a convolution of 16 filters, 3
-    times a dense layer of 64 units (relu) with dropout 0.2, 10 classes; the optimizer by name.
+    """An image classifier as a `Sequential` that grows by `add`; its optimizer by name.
+
+    A convolution of 16 filters, 3 times a dense layer of 64 units (relu) with dropout 0.2, and 10
+    classes.
     """
     model = keras.Sequential()
     model.add(keras.Input((16, 16, 1)))
@@ -25,8 +27,9 @@ def sequential():
 
 
 def without_shape():
-    """A `Sequential` from a list, without an input shape: a convolution of 8 filters, 2 dense
-    layers of 32 units, 10 classes; RMSprop by default.
+    """A `Sequential` from a list, without an input shape, and with the default optimizer.
+
+    A convolution of 8 filters, 2 dense layers of 32 units, and 10 classes.
     """
     model = keras.Sequential(
         [
@@ -42,9 +45,11 @@ def without_shape():
 
 
 def functional():
-    """A functional image classifier: convolutions of 16 and 32 filters in a loop, each with batch
-    normalisation, relu and pooling; 2 times dense 32 (gelu, L2 of 0.0001) with dropout 0.1; SGD
-    with momentum and weight decay, label smoothing 0.1.
+    """A functional image classifier, with loops.
+
+    Convolutions of 16 and 32 filters, each with batch normalisation, relu and pooling; 2 times
+    dense 32 (gelu, L2 of 0.0001) with dropout 0.1; SGD with momentum and weight decay; label
+    smoothing 0.1.
     """
     inputs = keras.Input((32, 32, 3))
     x = inputs
@@ -87,8 +92,10 @@ def subclassed():
 
 
 def multi_input():
-    """Two inputs, a category embedded in 8 dimensions and 4 numbers through dense 16, joined and
-    regressed through dense 32; noise of 0.1 on the numbers.
+    """A regression on two inputs.
+
+    A category embedded in 8 dimensions, and 4 numbers with noise of 0.1 through dense 16; both
+    joined, through dense 32.
     """
     category = keras.Input((1,), dtype="int32", name="category")
     numbers = keras.Input((4,), name="numbers")
@@ -102,8 +109,9 @@ def multi_input():
 
 
 def multi_output():
-    """One trunk, dense 64 with dropout 0.25, and two heads: 5 classes, and a number behind dense
-    16.
+    """One trunk and two heads.
+
+    The trunk is dense 64 with dropout 0.25; the heads are 5 classes, and a number behind dense 16.
     """
     inputs = keras.Input((12,))
     trunk = layers.Dropout(0.25)(layers.Dense(64, activation="relu")(inputs))
@@ -125,8 +133,9 @@ class Noisy(keras.Model):
 
 
 def custom_step():
-    """A functional model with a training step of its own: dense 32 (relu), dropout 0.5, one
-    number; the learning rate decays.
+    """A functional model with a training step of its own; the learning rate decays.
+
+    Dense 32 (relu), dropout 0.5, and one number.
     """
     inputs = keras.Input((8,))
     x = layers.Dense(32, activation="relu")(inputs)
@@ -138,8 +147,9 @@ def custom_step():
 
 
 def preprocessing():
-    """Rescaling and augmentation in the model: rotation by 0.1, two separable convolutions of 16
-    filters, spatial dropout 0.1, 3 classes.
+    """A model that rescales and augments its images itself.
+
+    Rotation by 0.1, two separable convolutions of 16 filters, spatial dropout 0.1, and 3 classes.
     """
     model = keras.Sequential(
         [
@@ -159,8 +169,10 @@ def preprocessing():
 
 
 def recurrent():
-    """Text in, one probability out: 1000 words embedded in 16 dimensions, a bidirectional LSTM of
-    32 units with dropout 0.2, a GRU of 16 units.
+    """Text in, one probability out.
+
+    1000 words embedded in 16 dimensions, a bidirectional LSTM of 32 units with dropout 0.2, and a
+    GRU of 16 units.
     """
     model = keras.Sequential(
         [
@@ -176,8 +188,10 @@ def recurrent():
 
 
 def attention():
-    """A transformer encoder: 200 tokens embedded in 32 dimensions, 2 times self-attention of 4
-    heads of 8 and a feed-forward part of 64 units, each with a residual connection; 4 classes.
+    """A transformer encoder for 4 classes.
+
+    200 tokens embedded in 32 dimensions, 2 times self-attention of 4 heads of 8 and a feed-forward
+    part of 64 units, each with a residual connection.
     """
     inputs = keras.Input((10,), dtype="int32")
     x = layers.Embedding(200, 32)(inputs)
@@ -213,8 +227,9 @@ def _residual(x, filters):
 
 
 def residual():
-    """A convolution of 16 filters and two residual blocks of two convolutions of 16 from a helper;
-    10 classes.
+    """Residual blocks from a helper.
+
+    A convolution of 16 filters, two blocks of two convolutions of 16, and 10 classes.
     """
     inputs = keras.Input((16, 16, 3))
     x = layers.Conv2D(16, 3, padding="same")(inputs)
@@ -227,7 +242,9 @@ def residual():
 
 
 def autoencoder():
-    """Images of 16 by 16 through dense 32 to a code of 8, back to 64 numbers as 8 by 8 by 1, and
+    """Images to codes and back.
+
+    Images of 16 by 16 through dense 32 to a code of 8, back to 64 numbers as 8 by 8 by 1, and
     through a transposed convolution of 4 filters to one channel.
     """
     inputs = keras.Input((16, 16, 1))
@@ -269,8 +286,9 @@ class Wide(layers.Dense):
 
 
 def own_layers():
-    """Layers that the user wrote: a gated one of 32 units with dropout 0.1, a subclass of `Dense`
-    with 16; one number.
+    """Layers that the user wrote.
+
+    A gated one of 32 units with dropout 0.1, a subclass of `Dense` with 16, and one number.
     """
     inputs = keras.Input((6,))
     x = Gate(32, dropout=0.1)(inputs)

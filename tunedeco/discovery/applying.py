@@ -1,7 +1,4 @@
-"""Putting values in: a function that declares nothing asks for the hyperparameters found in it.
-
-HEAVY: importing this module loads Keras.
-"""
+"""Putting values in: a function that declares nothing asks for the hyperparameters found in it."""
 
 import functools
 import threading
@@ -55,7 +52,7 @@ def discovering(
         HyperparameterError: when it is called: a name is not of anything the function constructs,
             or the default is not in the domain.
     """
-    lock = threading.Lock()
+    lock = threading.RLock()  # the function may call itself
     plans: list[Plan] = []
 
     @functools.wraps(function)

@@ -1,6 +1,6 @@
 """The code that declares a proposed space: a decorator to paste above the function.
 
-Light. It is formatted as ruff and Black do by default.
+It is formatted as ruff and Black do by default.
 """
 
 import json

@@ -1,6 +1,6 @@
 """What of a Keras object is worth tuning, and between which values.
 
-Light: it knows Keras by the names of its classes and parameters only. The present value is in every
+Keras is known here by the names of its classes and parameters only. The present value is in every
 domain, so that the code as it stands is one of the configurations.
 """
 
@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tunedeco.domains import Choice, Domain, Logarithmic, Range, Value
+from tunedeco.domains import Choice, Domain, Logarithmic, Range, Value, plain
 from tunedeco.errors import HyperparameterError
 
 HIDDEN_ACTIVATIONS = ("relu", "gelu", "silu", "elu", "tanh")
@@ -217,6 +217,20 @@ def rules_for(family: str, name: str) -> Mapping[str, tuple[str, Rule]]:
         (kind for pattern, kind in _LAYERS if re.fullmatch(pattern, name)), _NOTHING
     )
     return {parameter: (kind.group, rule) for parameter, rule in kind.rules.items()}
+
+
+def decides(arguments: Mapping[str, object]) -> bool:
+    """Return whether something of what a class of the user's own is given is tuned."""
+    return any(domain_for(rule, arguments.get(name)) for name, (_, rule) in _OWN.items())
+
+
+def domain_for(rule: Rule, present: object) -> Domain | None:
+    """Return the domain around what the code gives; None where that is not to be tuned."""
+    try:
+        value = plain(present, "an argument")
+    except HyperparameterError:
+        return None
+    return None if value is None else rule.values(value)
 
 
 def stem(name: str) -> str:

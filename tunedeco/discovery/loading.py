@@ -1,7 +1,4 @@
-"""A function by the name that a command line gives it: ``module:function`` or ``file.py:function``.
-
-Light, but for what the module itself imports.
-"""
+"""Which function a command line names: ``module:function`` or ``path/to/file.py:function``."""
 
 import importlib
 import importlib.util

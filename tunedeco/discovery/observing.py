@@ -1,7 +1,4 @@
-"""What one run of a function shows: what it constructs, and what it builds with given values.
-
-HEAVY: importing this module loads Keras.
-"""
+"""What one run of a function shows: what it constructs, and what it builds with given values."""
 
 import contextlib
 import io

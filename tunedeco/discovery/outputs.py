@@ -1,7 +1,6 @@
 """The outputs of a model: their shapes, and the layers that decide on them.
 
-HEAVY: importing this module loads Keras. What a model puts out is given by the data and the loss,
-so nothing of the layers that make it is tuned.
+What a model puts out is given by the data and the loss, so nothing that shapes it is tuned.
 """
 
 from collections.abc import Iterator

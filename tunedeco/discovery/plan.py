@@ -1,6 +1,6 @@
 """The plan: which arguments of which constructor calls are hyperparameters, and their names.
 
-Light. A `Call` is one execution of a constructor by the user's code; a `Site` is what a name stands
+A `Call` is one execution of a constructor by the user's code; a `Site` is what a name stands
 for: the executions of one call, in one place of the code, with the same arguments. So a loop that
 adds ``Dense(64)`` three times has one ``dense_1``, and one that adds ``Conv2D(f, 3)`` for 32, 64
 and 128 has ``conv_1``, ``conv_2`` and ``conv_3``. Sites are numbered by kind, in the order of their
@@ -15,6 +15,8 @@ from typing import NamedTuple
 from tunedeco import tracing
 from tunedeco.discovery import kinds
 from tunedeco.domains import Domain, Value
+
+_DIMENSIONS = 8  # a longer tuple or list is data, such as a vocabulary
 
 
 class Place(NamedTuple):
@@ -152,7 +154,7 @@ def comparable(arguments: Mapping[str, object]) -> dict[str, object]:
 
 def _plain(value: object) -> bool:
     if isinstance(value, (tuple, list)):
-        return all(_plain(item) for item in value)
+        return len(value) <= _DIMENSIONS and all(_plain(item) for item in value)
     return value is None or type(value) in (str, int, float, bool)
 
 

@@ -1,11 +1,10 @@
 """Proposing a space for a function that declares none.
 
-HEAVY: importing this module loads Keras. The rules in `kinds` say what could be different; what of
-it can be is found by trying. Each value that decides on shapes is tried at its ends, alone and with
-the others. What builds only when it changes together with others, such as the widths along a
-residual stream, becomes one hyperparameter with them; what does not build at one end loses that
-end; and what does not build at all is left alone, as is what would change the model's outputs and
-what follows from something else.
+The rules in `kinds` say what could be different; what of it can be is found by trying. Whatever
+decides on shapes is tried at the ends of its domain, alone and with the others. What builds only
+when it changes together with others, such as the widths along a residual stream, becomes one
+hyperparameter with them; what does not build at one end loses that end; and what does not build at
+all is left alone, as is what would change the model's outputs and what follows from something else.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +14,6 @@ from tunedeco.discovery import kinds
 from tunedeco.discovery.observing import Observation, attempt
 from tunedeco.discovery.plan import Call, Knob, scalar
 from tunedeco.domains import Choice, Domain, Range, Value, plain
-from tunedeco.errors import HyperparameterError
 from tunedeco.space import Values
 
 _OUTPUT = ("units", "filters", "activation", "kernel_size")
@@ -31,10 +29,10 @@ def candidates(seen: Observation) -> tuple[dict[str, Knob], set[str]]:
             name = f"{call.site.name}.{parameter}"
             if name in knobs or not _is_free(call, parameter, rule, seen):
                 continue
-            present = _plain(scalar(call.arguments.get(parameter)))
-            domain = None if present is None else rule.values(present)
+            present = scalar(call.arguments[parameter])
+            domain = kinds.domain_for(rule, present)
             if domain is not None:
-                knobs[name] = Knob(name, group, domain, present)
+                knobs[name] = Knob(name, group, domain, plain(present, name))
                 if rule.shapes:
                     shaping.add(name)
     for repeat in seen.repeats:
@@ -53,13 +51,6 @@ def _is_free(call: Call, parameter: str, rule: kinds.Rule, seen: Observation) ->
         return False
     kernel, strides = (scalar(call.arguments.get(name)) for name in ("kernel_size", "strides"))
     return not (parameter == "kernel_size" and kernel == strides)  # it cuts into patches
-
-
-def _plain(value: object) -> Value:
-    try:
-        return plain(value, "an argument")
-    except HyperparameterError:
-        return None
 
 
 class Proposal:
@@ -93,18 +84,20 @@ class Proposal:
         self.knobs = {name: knob for name, knob in self.knobs.items() if name not in follow}
         return builds
 
-    def _builds_at_an_end(self, names: Sequence[str]) -> bool:
-        """Return whether knobs of one domain can be changed together, at either end."""
+    def _can_change(self, names: Sequence[str]) -> bool:
+        """Return whether knobs of one domain can be something else, all of them the same."""
         knob = self.knobs[names[0]]
         ends = (_end(knob.domain, top=False), _end(knob.domain, top=True))  # the cheap one first
-        return any(self._builds(dict.fromkeys(names, e)) for e in ends if e != knob.default)
+        others = [*_beyond(knob, top=True), *_beyond(knob, top=False)]
+        tried = others if knob.default in ends else ends
+        return any(self._builds(dict.fromkeys(names, value)) for value in tried)
 
     def _units(self, names: Sequence[str]) -> list[str]:
         """Return the names of what can be changed by itself; tie what can only change together."""
         stuck: dict[tuple[Domain, Value], list[str]] = {}
         units = []
         for name in names:
-            if name in self.knobs and self._builds_at_an_end([name]):
+            if name in self.knobs and self._can_change([name]):
                 units.append(name)
             elif name in self.knobs:
                 knob = self.knobs[name]
@@ -121,10 +114,10 @@ class Proposal:
     def _smallest(self, names: list[str]) -> list[str]:
         """Return the fewest of some names that can be changed together; none if they cannot."""
         some = [names, *([n for n in names if n != left] for left in names)]
-        tied = next((s for s in some if len(s) > 1 and self._builds_at_an_end(s)), [])
+        tied = next((s for s in some if len(s) > 1 and self._can_change(s)), [])
         for name in tuple(tied):
             rest = [other for other in tied if other != name]
-            if len(rest) > 1 and self._builds_at_an_end(rest):
+            if len(rest) > 1 and self._can_change(rest):
                 tied = rest
         return tied
 

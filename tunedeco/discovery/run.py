@@ -1,7 +1,4 @@
-"""One run of a function under watch: what the plan says is put in, and what happens is noted.
-
-HEAVY: importing this module loads Keras.
-"""
+"""One run of a function under watch: what the plan says is put in, and what happens is noted."""
 
 import functools
 import inspect

@@ -1,7 +1,4 @@
-"""`suggest`: a space for a function that declares none.
-
-HEAVY: importing this module loads Keras.
-"""
+"""`suggest`: a space for a function that declares none."""
 
 import inspect
 from collections.abc import Callable, Mapping

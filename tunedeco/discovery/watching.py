@@ -1,30 +1,28 @@
 """Watching Keras: which constructors the user's code calls while a function runs.
 
-HEAVY: importing this module loads Keras. While `watching` is entered, the constructors of Keras's
-layers, optimizers, losses and regularizers, of the layers and models that users write, and four
-methods (`Sequential.add`, `Layer.__call__`, `Model.compile`, `Layer.__new__`) pass through here.
-They act only in the context that watches, and only when the caller is the user's own code: other
-threads, and what Keras and installed packages construct for themselves, are served as ever. All is
-put back when the last one leaves, whatever was raised.
+While `watching` is entered, the constructors of Keras's layers, optimizers, losses and
+regularizers, of the layers and models that users write, and four methods (`Sequential.add`,
+`Layer.__call__`, `Layer.__new__` and `Model.compile`) pass through here. They act only in the
+context that watches, and only when the caller is the user's own code: other threads, and what Keras
+and installed packages construct for themselves, are served as ever. All is put back when the last
+one leaves, whatever was raised.
 """
 
 import contextlib
 import functools
 import inspect
-import os
 import sys
-import sysconfig
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
 import keras
 
 from tunedeco.discovery import kinds
-from tunedeco.discovery.plan import Call, Place
+from tunedeco.discovery.plan import Call
+from tunedeco.discovery.users import is_users, place_of
 
 
 class Watcher(Protocol):
@@ -133,36 +131,7 @@ def _users(depth: int = 2) -> tuple[Watcher, FrameType] | None:
     if watcher is None or watcher.closed:
         return None
     frame = sys._getframe(depth)  # noqa: SLF001 (the caller's caller)
-    return (watcher, frame) if _is_users(frame.f_code.co_filename, watcher.home) else None
-
-
-_OURS = str(Path(__file__).parents[1])
-_INSTALLED = sorted(  # the innermost first: site-packages may lie within the standard library
-    {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")}, key=len, reverse=True
-)
-
-
-@functools.lru_cache(maxsize=4096)
-def _is_users(file: str, home: str) -> bool:
-    """Return whether code is the user's: neither installed nor ours, or of the same package."""
-    package = _package(file)
-    return package is None or (package == _package(home) and package != _package(keras.__file__))
-
-
-def _package(file: str) -> str | None:
-    """Return which installed package, or which of the standard library, a file belongs to."""
-    if file.startswith(_OURS + os.sep):
-        return _OURS
-    for root in _INSTALLED:
-        if file.startswith(root + os.sep):
-            return root + os.sep + Path(file).relative_to(root).parts[0]
-    return None
-
-
-def place_of(frame: FrameType) -> Place:
-    """Return where a frame stands."""
-    code = frame.f_code
-    return Place(code.co_filename, code.co_qualname, code.co_firstlineno, frame.f_lasti)
+    return (watcher, frame) if is_users(frame.f_code.co_filename, watcher.home) else None
 
 
 _signature = functools.lru_cache(maxsize=1024)(inspect.signature)
@@ -214,7 +183,7 @@ def _init(original: Callable[..., None], family: str) -> Callable[..., None]:
         replaced = watcher.constructs(call)
         (_, *values), named = _with(original, (self, *args), kwargs, replaced)
         # what a class of the user's own is given decides on all that it constructs
-        decides = family == "own" and not _OWN_PARAMETERS.isdisjoint(call.arguments)
+        decides = family == "own" and kinds.decides(call.arguments)
         watcher.closed += decides
         try:
             original(self, *values, **named)
@@ -230,27 +199,19 @@ def _init(original: Callable[..., None], family: str) -> Callable[..., None]:
     return __init__
 
 
-_OWN_PARAMETERS = kinds.rules_for("own", "").keys()
-
-
 def _new(original: Any) -> object:  # noqa: ANN401 (a staticmethod)
     """Wrap `Layer.__new__`, which comes before the constructor of every layer and model."""
 
     @functools.wraps(original.__func__)
     def __new__(cls: type, *args: Any, **kwargs: Any) -> object:  # noqa: ANN401, N807 (as theirs)
         owner = next(base for base in cls.__mro__ if "__init__" in vars(base))
-        if _watcher.get() is not None and _package(_file(owner)) != _package(keras.__file__):
+        if _watcher.get() is not None and owner.__module__.partition(".")[0] != "keras":
             with _lock:
                 if (owner, "__init__") not in {patch[:2] for patch in _patches}:
                     _patch(owner, "__init__", functools.partial(_init, family="own"))
         return original.__func__(cls, *args, **kwargs)
 
     return staticmethod(__new__)
-
-
-def _file(cls: type) -> str:
-    code = getattr(vars(cls)["__init__"], "__code__", None)
-    return code.co_filename if code else ""
 
 
 def _call(original: Callable[..., Any]) -> Callable[..., Any]:
