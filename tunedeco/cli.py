@@ -128,7 +128,7 @@ def _compact(options: argparse.Namespace) -> int:
 
 
 def _suggest(options: argparse.Namespace) -> int:
-    # it runs a model function, which takes Keras
+    # it runs a model function, which loads Keras; no other command does
     from tunedeco.discovery import loading, suggest
 
     found = suggest(loading.function(options.function))

@@ -1,7 +1,7 @@
 """Discovery: hyperparameters of code that nobody edited.
 
-HEAVY: importing this package loads Keras. `suggest` runs a model function and proposes a space for
-what it constructs; `discovering` makes the function ask for it.
+`suggest` runs a model function and proposes a space for what it constructs; `discovering` makes the
+function ask for it. Importing this package does not load Keras; calling what it gives does.
 
 **Names.** Every constructor call of the user's own code has a name: its kind and a number, in the
 order of construction: ``dense_1``, ``conv_2``, ``lstm_1``, ``adam_1``. A hyperparameter is one of
@@ -30,7 +30,8 @@ With every default the model is exactly the one of the untouched function, for n
 touched whose value is what the code gives.
 """
 
-from tunedeco.discovery.applying import Declared, discovering
+from tunedeco.discovery.applying import discovering
+from tunedeco.discovery.plan import Declared
 from tunedeco.discovery.suggesting import Suggestion, suggest
 
 __all__ = ["Declared", "Suggestion", "discovering", "suggest"]

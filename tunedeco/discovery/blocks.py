@@ -1,5 +1,7 @@
 """Repeated blocks: which runs of layers could be repeated more or less often.
 
+HEAVY: importing this module loads Keras.
+
 A block is a sequence of layers that follow each other in a line, several times in a row, each from
 one place in the code with the same arguments: the body of a loop. A line is what is added to one
 `Sequential`, or a chain of functional calls in which each layer takes just what the one before it

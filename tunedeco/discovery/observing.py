@@ -1,4 +1,7 @@
-"""What one run of a function shows: what it constructs, and what it builds with given values."""
+"""What one run of a function shows: what it constructs, and what it builds with given values.
+
+HEAVY: importing this module loads Keras.
+"""
 
 import contextlib
 import io

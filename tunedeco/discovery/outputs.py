@@ -1,5 +1,7 @@
 """The outputs of a model: their shapes, and the layers that decide on them.
 
+HEAVY: importing this module loads Keras.
+
 What a model puts out is given by the data and the loss, so nothing that shapes it is tuned.
 """
 

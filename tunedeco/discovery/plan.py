@@ -10,11 +10,12 @@ first execution, whether anything of them is tuned or not.
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from tunedeco import tracing
 from tunedeco.discovery import kinds
 from tunedeco.domains import Domain, Value
+from tunedeco.tracing import Unset
 
 _DIMENSIONS = 8  # a longer tuple or list is data, such as a vocabulary
 
@@ -55,6 +56,22 @@ class Call:
     given: frozenset[str]
     thing: object = None
     site: Site | None = None
+
+
+class Declared(Protocol):
+    """A hyperparameter without a name, such as ``space.Choice([32, 64], group="dense")``."""
+
+    @property
+    def domain(self) -> Domain:
+        """What it can be."""
+
+    @property
+    def group(self) -> str:
+        """Under which it is searched, printed and exported."""
+
+    @property
+    def default(self) -> Value | Unset:
+        """What it is without a search; `UNSET` for what the code gives."""
 
 
 @dataclass(frozen=True)

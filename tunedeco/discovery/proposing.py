@@ -1,5 +1,7 @@
 """Proposing a space for a function that declares none.
 
+HEAVY: importing this module loads Keras.
+
 The rules in `kinds` say what could be different; what of it can be is found by trying. Whatever
 decides on shapes is tried at the ends of its domain, alone and with the others. What builds only
 when it changes together with others, such as the widths along a residual stream, becomes one

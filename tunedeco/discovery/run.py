@@ -1,4 +1,7 @@
-"""One run of a function under watch: what the plan says is put in, and what happens is noted."""
+"""One run of a function under watch: what the plan says is put in, and what happens is noted.
+
+HEAVY: importing this module loads Keras.
+"""
 
 import functools
 import inspect

@@ -1,5 +1,7 @@
 """Running a function to learn about it, and leaving nothing behind.
 
+HEAVY: importing this module loads Keras.
+
 The one place that decides how models are built while a space is being found.
 """
 

@@ -8,9 +8,6 @@ from typing import Any
 from tunedeco import tracing
 from tunedeco.discovery import code
 from tunedeco.discovery.applying import discovering
-from tunedeco.discovery.observing import observe
-from tunedeco.discovery.proposing import Proposal
-from tunedeco.discovery.sandbox import run_abstractly
 from tunedeco.errors import ModelFunctionError
 from tunedeco.space import Hyperparameter, Space
 from tunedeco.tracing import name_of
@@ -67,6 +64,10 @@ def suggest(model_fn: Callable[[], object]) -> Suggestion:
         ModelFunctionError: it cannot.
         Exception: whatever the function raises as it is.
     """
+    from tunedeco.discovery.observing import observe
+    from tunedeco.discovery.proposing import Proposal
+    from tunedeco.discovery.sandbox import run_abstractly
+
     try:
         inspect.signature(model_fn).bind()
     except TypeError as error:

@@ -6,8 +6,6 @@ import sysconfig
 from pathlib import Path
 from types import FrameType
 
-import keras
-
 from tunedeco.discovery.plan import Place
 
 _OURS = str(Path(__file__).parents[1])
@@ -20,7 +18,7 @@ _INSTALLED = sorted(  # the innermost first: site-packages may lie within the st
 def is_users(file: str, home: str) -> bool:
     """Return whether code is the user's: neither installed nor ours, or of the same package."""
     package = _package(file)
-    return package is None or (package == _package(home) and package != _package(keras.__file__))
+    return package is None or (package == _package(home) and not package.endswith(f"{os.sep}keras"))
 
 
 def _package(file: str) -> str | None:

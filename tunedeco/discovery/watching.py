@@ -1,5 +1,7 @@
 """Watching Keras: which constructors the user's code calls while a function runs.
 
+HEAVY: importing this module loads Keras.
+
 While `watching` is entered, the constructors of Keras's layers, optimizers, losses and
 regularizers, of the layers and models that users write, and four methods (`Sequential.add`,
 `Layer.__call__`, `Layer.__new__` and `Model.compile`) pass through here. They act only in the
