@@ -293,6 +293,45 @@ def test_a_layer_with_a_hard_written_constructor_is_tuned_inside() -> None:
     assert model.layers[1].inner.units == 64
 
 
+def test_what_keras_clones_is_not_constructed_by_the_user() -> None:
+    """A layer of the user's that Keras makes again from its configuration is its own affair."""
+
+    @keras.saving.register_keras_serializable("clones")
+    class Recurrent(layers.SimpleRNN):
+        def __init__(self, units: int, **options: Any) -> None:
+            super().__init__(units, **options)
+            self.extra = layers.Dropout(0.1)
+
+    def function() -> keras.Model:
+        inputs = keras.Input((5, 3))
+        x = layers.Bidirectional(Recurrent(8))(inputs)
+        return keras.Model(inputs, layers.Dense(1)(x))
+
+    assert [h.name for h in suggest(function).space] == ["recurrent_1.units"]
+    model = built(discovering(function), dense={"recurrent_1.units": 16})
+    assert model.layers[1].forward_layer.units == model.layers[1].backward_layer.units == 16
+
+
+def test_a_search_puts_values_in(arrays: Any, make_tuner: Any) -> None:
+    """A discovered function is searched like any other, and its best model is built again."""
+
+    def model_fn() -> keras.Model:
+        model = keras.Sequential()
+        for _ in range(2):
+            model.add(layers.Dense(8, activation="relu"))
+        model.add(layers.Dense(3, activation="softmax"))
+        model.compile("adam", "sparse_categorical_crossentropy")
+        return model
+
+    tuner = make_tuner(discovering(model_fn), max_trials=3)
+    tuner.search(*arrays, validation_split=0.25, verbose=0)
+    assert [t.state.value for t in tuner.trials] == ["completed"] * 3
+    best = tuner.best_trial.values
+    assert set(best) == {"dense", "blocks", "optimizer"}
+    units = [best["dense"]["dense_1.units"]] * best["blocks"]["block_1.repeats"] + [3]
+    assert widths(tuner.best_model()) == units
+
+
 def test_other_things_than_proposed_can_be_declared() -> None:
     """Any argument of anything constructed can be named; a name can share another's value."""
     declared = {

@@ -82,8 +82,9 @@ def observe(function: Callable[[], object]) -> Observation:
         )
 
     observation = run_abstractly(look)[0]
-    for call in observation.calls:
-        call.thing = None  # the models need not live on
+    for call in observation.calls:  # the models need not live on
+        assert call.site is not None
+        call.thing, call.arguments = None, call.site.arguments
     return observation
 
 

@@ -169,6 +169,19 @@ def _with(
     return tuple(changed), named
 
 
+@contextlib.contextmanager
+def _closed(watcher: Watcher | None, *, close: bool) -> Iterator[None]:
+    """Let a watcher look away from what is constructed within."""
+    if watcher is None or not close:
+        yield
+        return
+    watcher.closed += 1
+    try:
+        yield
+    finally:
+        watcher.closed -= 1
+
+
 def _init(original: Callable[..., None], family: str) -> Callable[..., None]:
     """Wrap a constructor."""
 
@@ -177,7 +190,8 @@ def _init(original: Callable[..., None], family: str) -> Callable[..., None]:
         seen = _users()
         called = _called(original, (self, *args), kwargs) if seen else None
         if seen is None or called is None:
-            original(self, *args, **kwargs)
+            with _closed(_watcher.get(), close=family == "own"):  # a clone that Keras makes
+                original(self, *args, **kwargs)
             return
         watcher, frame = seen
         name = type(self).__name__ if family == "own" else original.__qualname__.split(".")[0]
@@ -185,12 +199,8 @@ def _init(original: Callable[..., None], family: str) -> Callable[..., None]:
         replaced = watcher.constructs(call)
         (_, *values), named = _with(original, (self, *args), kwargs, replaced)
         # what a class of the user's own is given decides on all that it constructs
-        decides = family == "own" and kinds.decides(call.arguments)
-        watcher.closed += decides
-        try:
+        with _closed(watcher, close=family == "own" and kinds.decides(call.arguments)):
             original(self, *values, **named)
-        finally:
-            watcher.closed -= decides
         config = getattr(self, "_auto_config", None)  # Keras noted there what the code gave
         if replaced and config is not None:
             config.config.update(replaced)
