@@ -7,7 +7,7 @@ import contextlib
 import io
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tunedeco import tracing
 from tunedeco.discovery import outputs
@@ -24,7 +24,7 @@ from tunedeco.discovery.plan import (
     same,
 )
 from tunedeco.discovery.run import Run, home_of
-from tunedeco.discovery.sandbox import run_abstractly
+from tunedeco.discovery.sandbox import run_abstractly, undisturbed, weightless
 from tunedeco.discovery.watching import watching
 from tunedeco.space import Space, Values
 
@@ -40,6 +40,7 @@ class Observation:
         shapes: those of the outputs.
         checked: whether the model knows its shapes.
         asked: what the function declares itself.
+        reason: why it cannot be run without allocating weights; None where it can.
     """
 
     calls: tuple[Call, ...]
@@ -48,6 +49,7 @@ class Observation:
     shapes: tuple[tuple[int | None, ...], ...]
     checked: bool
     asked: Space
+    reason: str | None = None
 
     def plan(self, knobs: Mapping[str, Knob]) -> Plan:
         """Return the plan that puts these knobs in."""
@@ -81,11 +83,11 @@ def observe(function: Callable[[], object]) -> Observation:
             asked=trace.space,
         )
 
-    observation = run_abstractly(look)[0]
+    observation, reason = run_abstractly(look)
     for call in observation.calls:  # the models need not live on
         assert call.site is not None
         call.thing, call.arguments = None, call.site.arguments
-    return observation
+    return replace(observation, reason=reason)
 
 
 def attempt(
@@ -105,16 +107,16 @@ def attempt(
     """
     run = Run(plan, home_of(function))
     follow: set[str] = set()
-
-    def build() -> bool:
-        with watching(run):
-            model = tracing.run(function, tracing.from_values(values, tracing.defaults))[0]
-        return tuple(outputs.shapes(model)) == seen.shapes
-
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")  # it was warned of in the run that was not tried
-            builds = run_abstractly(build)[0]
+        with (
+            (weightless if seen.reason is None else undisturbed)(),
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            watching(run),
+        ):
+            warnings.simplefilter("ignore")  # the run with the defaults has warned
+            model = tracing.run(function, tracing.from_values(values, tracing.defaults))[0]
+            builds = tuple(outputs.shapes(model)) == seen.shapes
     except Exception:  # noqa: BLE001 (whatever Keras says of a value that does not fit)
         builds = False
     for call in run.calls:

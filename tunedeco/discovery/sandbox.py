@@ -7,7 +7,8 @@ The one place that decides how models are built while a space is being found.
 
 import copy
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import numpy as np
@@ -17,11 +18,14 @@ R = TypeVar("R")
 
 
 def run_abstractly(function: Callable[[], R]) -> tuple[R, str | None]:
-    """Run a function; put back the names that Keras counted up, and the random states.
+    """Return what a function returns, and why it could not be run without allocating weights."""
+    with weightless():
+        return function(), None
 
-    Returns:
-        What the function returned, and why it could not be run without allocating weights.
-    """
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Put back, in the end, the names that Keras has counted up, and the random states."""
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (the global one)
     tracker = global_state.GLOBAL_STATE_TRACKER
     before = dict(vars(tracker))
@@ -30,10 +34,13 @@ def run_abstractly(function: Callable[[], R]) -> tuple[R, str | None]:
             setattr(tracker, name, copy.copy(value))
     global_state.set_global_attribute("global_seed_generator", None)
     try:
-        return function(), None
+        yield
     finally:
         global_state.GLOBAL_STATE_TRACKER = tracker  # clear_session makes a new one
         vars(tracker).clear()
         vars(tracker).update(before)
         random.setstate(python)
         np.random.set_state(numpy)  # noqa: NPY002 (see above)
+
+
+weightless = undisturbed
