@@ -5,6 +5,7 @@ The map, in the order of a search:
 - `tunable` and the hyperparameter functions (`Choice`, `Range`, `Linear`, `Logarithmic`, `Float`,
   `Boolean`, `Fixed`) turn a model function into a `Space`: ``decorator``, ``hyperparameters``,
   ``tracing``, ``domains``, ``space``;
+- `suggest` proposes one for a function that declares none: ``discovery``;
 - an oracle proposes: ``oracles``;
 - the journal remembers: ``events``, ``journal``, ``trial``;
 - an executor trains: ``executors``;
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tunedeco.decorator import tunable
+    from tunedeco.discovery import suggest
     from tunedeco.hyperparameters import (
         Boolean,
         Choice,
@@ -48,6 +50,7 @@ __all__ = [
     "State",
     "Trial",
     "Tuner",
+    "suggest",
     "tunable",
 ]
 
@@ -59,6 +62,7 @@ _HOMES = {
     "Objective": "objective",
     **dict.fromkeys(("Hyperparameter", "Space"), "space"),
     **dict.fromkeys(("Epoch", "State", "Trial"), "trial"),
+    "suggest": "discovery",
     "tunable": "decorator",
     "Tuner": "tuner",
 }

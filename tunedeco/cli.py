@@ -1,6 +1,7 @@
 """The command line: look at a search from outside, while it runs or after; and mend its journal.
 
-Keras is never loaded. Nothing is written but by ``export``, ``doctor --repair`` and ``compact``.
+Keras is never loaded but by ``suggest``, which runs a model function. Nothing is written but by
+``export``, ``doctor --repair`` and ``compact``.
 """
 
 import argparse
@@ -72,6 +73,13 @@ def _parser() -> argparse.ArgumentParser:
                 action="store_true",
                 help="write what can be saved as a new journal; the damaged one is kept beside it",
             )
+    about = "propose a space for a model function that declares none"
+    sub = commands.add_parser("suggest", help=about, description=about)
+    sub.set_defaults(command=_suggest)
+    sub.add_argument("function", metavar="MODULE:FUNCTION", help="or path/to/file.py:function")
+    form = sub.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON")
+    form.add_argument("--write", action="store_true", help="print the decorator that declares it")
     return parser
 
 
@@ -121,6 +129,16 @@ def _compact(options: argparse.Namespace) -> int:
         f"{done.events + done.dropped:,} events became {done.events:,}, "
         f"{done.bytes_before:,} bytes {done.bytes_after:,}"
     )
+
+
+def _suggest(options: argparse.Namespace) -> int:
+    # it runs a model function, which loads Keras; no other command does
+    from tunedeco.discovery import loading, suggest
+
+    found = suggest(loading.function(options.function))
+    if options.json:
+        return _print(_json(found.to_json()))
+    return _print(found.code.rstrip() if options.write else str(found))
 
 
 def _print(output: str) -> int:
