@@ -28,8 +28,7 @@ from typing import Any
 import keras
 
 from tunedeco import Choice, Linear, Range, tunable
-from tunedeco.abstract import weightless
-from tunedeco.sizes import size_of
+from tunedeco.abstract import size_of, weightless
 
 
 class Ours:

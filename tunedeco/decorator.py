@@ -24,10 +24,9 @@ from tunedeco.errors import (
     ModelFunctionError,
     NeedsWeights,
 )
-from tunedeco.exploring import MAX_TRACES, explore
 from tunedeco.signatures import declared, filled
 from tunedeco.space import Hyperparameter, Space
-from tunedeco.tracing import defaults, from_values, name_of, run, value_of
+from tunedeco.tracing import MAX_TRACES, defaults, explore, from_values, name_of, run, value_of
 from tunedeco.translations import HyperModel
 
 P = ParamSpec("P")

@@ -14,11 +14,10 @@ from keras import layers
 from keras.src.backend.common import global_state
 
 from tunedeco import Choice, State, Tuner
-from tunedeco.abstract import run_abstractly, undisturbed, weightless
+from tunedeco.abstract import run_abstractly, size_of, undisturbed, unless_larger, weightless
 from tunedeco.errors import HyperparameterError, NeedsWeights, NoWeights
 from tunedeco.executors.data import symbolic
 from tunedeco.executors.keras import clean_session
-from tunedeco.sizes import size_of, unless_larger
 
 pytestmark = pytest.mark.keras
 
@@ -222,7 +221,7 @@ def test_memory() -> None:
     program = """if True:
         import resource, keras
         from tunedeco.abstract import weightless
-        from tunedeco.sizes import size_of
+        from tunedeco.abstract import size_of
         def size(units):
             with weightless():
                 model = keras.Sequential([keras.layers.Dense(units), keras.layers.Dense(10)])

@@ -15,10 +15,10 @@ from keras import layers
 
 from tunedeco import Choice, Range, cli, domains, tracing
 from tunedeco import suggest as public_suggest
+from tunedeco.declarations import UNSET
 from tunedeco.discovery import discovering, kinds, suggest
 from tunedeco.domains import Domain
 from tunedeco.errors import HyperparameterError, ModelFunctionError
-from tunedeco.tracing import UNSET
 
 pytestmark = pytest.mark.keras
 

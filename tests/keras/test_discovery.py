@@ -13,8 +13,8 @@ import pytest
 from keras import layers
 
 from tunedeco import tracing
+from tunedeco.abstract import run_abstractly
 from tunedeco.discovery import Suggestion, discovering, suggest
-from tunedeco.discovery.sandbox import run_abstractly
 
 pytestmark = pytest.mark.keras
 

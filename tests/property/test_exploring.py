@@ -6,10 +6,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from programs import compiled, every_configuration, programs
 
-from tunedeco.exploring import explore
 from tunedeco.oracles import Done, Evolution, Grid, Oracle, Random
 from tunedeco.space import Space
 from tunedeco.tracing import defaults, from_values, run
+from tunedeco.tracing.exploring import explore
 from tunedeco.trial import State, Trial, configuration_key
 
 _MOST = 150  # configurations of a program that an oracle is walked through

@@ -16,12 +16,12 @@ from tunedeco.errors import CheckpointError, TunedecoError
 from tunedeco.events import Built, Created, Ended, Event, Resumed, Trained
 from tunedeco.executors import checkpoints
 from tunedeco.executors.base import Emit, Interrupted, Report, Slice
-from tunedeco.exploring import MAX_TRACES, explore
 from tunedeco.journal.journal import load
 from tunedeco.journal.search_state import SearchState
 from tunedeco.oracles import Oracle, Random, describe
 from tunedeco.randomness import stream
 from tunedeco.search import Budgets, Search, carried_over, open_search
+from tunedeco.tracing import MAX_TRACES, explore
 from tunedeco.trial import Checkpoint, Epoch, State, Trial
 
 

@@ -10,9 +10,9 @@ from fakes import Curve, run_search
 
 from tunedeco import Boolean, Choice, Float, Linear, Range
 from tunedeco.errors import HyperparameterClash
-from tunedeco.exploring import explore
 from tunedeco.oracles import Grid
 from tunedeco.space import Space
+from tunedeco.tracing.exploring import explore
 
 
 def when(space: Space) -> dict[str, str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from tunedeco import tracing
+from tunedeco.abstract import run_abstractly, undisturbed, weightless
 from tunedeco.discovery import outputs
 from tunedeco.discovery.blocks import repeats_in
 from tunedeco.discovery.plan import (
@@ -24,7 +25,6 @@ from tunedeco.discovery.plan import (
     same,
 )
 from tunedeco.discovery.run import Run, home_of
-from tunedeco.discovery.sandbox import run_abstractly, undisturbed, weightless
 from tunedeco.discovery.watching import watching
 from tunedeco.space import Space, Values
 

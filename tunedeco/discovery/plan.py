@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from tunedeco import tracing
+from tunedeco.declarations import Unset
 from tunedeco.discovery import kinds
 from tunedeco.domains import Domain, Value
-from tunedeco.tracing import Unset
 
 _DIMENSIONS = 8  # a longer tuple or list is data, such as a vocabulary
 

@@ -5,12 +5,12 @@ HEAVY: importing this module loads Keras.
 
 from collections.abc import Callable, Mapping
 
+from tunedeco.declarations import Unset
 from tunedeco.discovery.observing import Observation, observe
 from tunedeco.discovery.plan import Declared, Knob, Plan, scalar
 from tunedeco.discovery.proposing import Proposal
 from tunedeco.domains import Value, plain
 from tunedeco.errors import HyperparameterError
-from tunedeco.tracing import Unset
 
 
 def planned(function: Callable[[], object], declared: Mapping[str, Declared | str] | None) -> Plan:

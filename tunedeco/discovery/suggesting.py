@@ -64,9 +64,9 @@ def suggest(model_fn: Callable[[], object]) -> Suggestion:
         ModelFunctionError: it cannot.
         Exception: whatever the function raises as it is.
     """
+    from tunedeco.abstract import run_abstractly
     from tunedeco.discovery.observing import observe
     from tunedeco.discovery.proposing import Proposal
-    from tunedeco.discovery.sandbox import run_abstractly
 
     try:
         inspect.signature(model_fn).bind()

@@ -17,7 +17,7 @@ from typing import Any, final
 import keras
 
 from tunedeco import tracing
-from tunedeco.abstract import try_abstractly
+from tunedeco.abstract import Size, size_of, try_abstractly, unless_larger
 from tunedeco.errors import (
     CheckpointError,
     ConfigurationError,
@@ -33,7 +33,6 @@ from tunedeco.executors.training_state import put
 from tunedeco.executors.watch import Job, Pace, Snapshot, TooLarge, Watch
 from tunedeco.objective import Objective
 from tunedeco.randomness import stream, training_seed
-from tunedeco.sizes import Size, size_of, unless_larger
 from tunedeco.space import Hyperparameter
 from tunedeco.tracing import Trace
 from tunedeco.trial import State, Trial

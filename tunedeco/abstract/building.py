@@ -19,8 +19,8 @@ import numpy as np
 from keras.src.backend.common import global_state
 from keras.src.ops.node import Node
 
+from tunedeco.abstract.observing import observed_by
 from tunedeco.errors import NoWeights, TunedecoError
-from tunedeco.observing import observed_by
 
 R = TypeVar("R")
 

@@ -13,8 +13,8 @@ from typing import Any, TypeVar, final
 import keras
 import numpy as np
 
-from tunedeco.abstract import standing_in
-from tunedeco.observing import observed_by
+from tunedeco.abstract.building import standing_in
+from tunedeco.abstract.observing import observed_by
 
 R = TypeVar("R")
 

@@ -188,7 +188,7 @@ def trial_number() -> int:
     return 0 if trace is None else trace.number
 
 
-_PACKAGE = str(Path(__file__).parent / "_")[:-1]  # with the separator: tunedeco_too is not us
+_PACKAGE = str(Path(__file__).parents[1] / "_")[:-1]  # with the separator: tunedeco_too is not us
 
 
 def _caller() -> str:

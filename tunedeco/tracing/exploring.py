@@ -25,11 +25,11 @@ from dataclasses import dataclass, field, replace
 from tunedeco.conditions import Key
 from tunedeco.domains import Domain, Value
 from tunedeco.errors import TunedecoError
-from tunedeco.flow import Flow, Jump, followed
-from tunedeco.learning import Sample, learned
 from tunedeco.randomness import permuted
 from tunedeco.space import Coverage, Hyperparameter, Space, flat
-from tunedeco.tracing import Trace, clash, run_in
+from tunedeco.tracing.flow import Flow, Jump, followed
+from tunedeco.tracing.learning import Sample, learned
+from tunedeco.tracing.trace import Trace, clash, run_in
 
 MAX_TRACES = 256
 """How often a function is run at most, unless more is asked for."""
