@@ -12,10 +12,12 @@ import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from types import NoneType
 from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 from tunedeco import exporting, translations
 from tunedeco.declarations import Declaration
+from tunedeco.discovery import Declared, discovering
 from tunedeco.domains import Value
 from tunedeco.errors import (
     ConfigurationError,
@@ -39,6 +41,7 @@ class Tunable(Generic[P, R]):
     Args:
         function: what builds a model.
         declarations: hyperparameters among its parameters.
+        discover: as in `tunable`.
         max_traces: how often it is run at most to find its space.
     """
 
@@ -46,6 +49,7 @@ class Tunable(Generic[P, R]):
         self,
         function: Callable[P, R],
         declarations: Mapping[str, Declaration] | None = None,
+        discover: bool | Mapping[str, Declared | str] = False,  # noqa: FBT001, FBT002 (as in `tunable`)
         max_traces: int = MAX_TRACES,
     ) -> None:
         """Wrap a function; it is not run before its space is asked for."""
@@ -54,8 +58,12 @@ class Tunable(Generic[P, R]):
         functools.update_wrapper(self, function, updated=updated)
         self.function = function
         self.declarations = dict(declarations or {})
+        self.discover = discover
         self.max_traces = max_traces
         self._call = prepared(function, self.declarations)
+        if discover is not False:
+            named = discover if isinstance(discover, Mapping) else None
+            self._call = discovering(self._call, named)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function: every hyperparameter is its default, or the running trial's value."""
@@ -66,7 +74,7 @@ class Tunable(Generic[P, R]):
         if instance is None:
             return self
         bound = cast("Callable[..., R]", self.function.__get__(instance, owner))
-        return Tunable(bound, self.declarations, self.max_traces)
+        return Tunable(bound, self.declarations, self.discover, self.max_traces)
 
     def __repr__(self) -> str:
         return f"<tunable {name_of(self.function)}>"
@@ -258,16 +266,33 @@ def tunable(function: HyperModel[R] | type[HyperModel[R]], /) -> Tunable[..., R]
 def tunable(function: Callable[P, R], /) -> Tunable[P, R]: ...
 @overload
 def tunable(
-    function: Callable[..., R], /, *, max_traces: int | None = ..., **declarations: Declaration
+    function: Callable[..., R],
+    /,
+    *,
+    discover: bool | Mapping[str, Declared | str] | None = ...,
+    max_traces: int | None = ...,
+    **declarations: Declaration,
 ) -> Tunable[..., R]: ...
 @overload
-def tunable(*, max_traces: int | None = ...) -> Callable[[Callable[P, R]], Tunable[P, R]]: ...
+def tunable(
+    *,
+    discover: bool | Mapping[str, Declared | str] | None = ...,
+    max_traces: int | None = ...,
+) -> Callable[[Callable[P, R]], Tunable[P, R]]: ...
 @overload
 def tunable(
-    *, max_traces: int | None = ..., **declarations: Declaration
+    *,
+    discover: bool | Mapping[str, Declared | str] | None = ...,
+    max_traces: int | None = ...,
+    **declarations: Declaration,
 ) -> Callable[[Callable[..., R]], Tunable[..., R]]: ...
 def tunable(
-    function: object = None, /, *, max_traces: int | None = None, **declarations: Declaration
+    function: object = None,
+    /,
+    *,
+    discover: bool | Mapping[str, Declared | str] | None = None,
+    max_traces: int | None = None,
+    **declarations: Declaration,
 ) -> object:
     """Decorate a function that asks for hyperparameters; ``@tunable`` and ``@tunable()`` both do.
 
@@ -277,25 +302,37 @@ def tunable(
     Args:
         function: builds a model; it may take Keras Tuner's ``hp`` or Optuna's ``trial``, or be a
             ``HyperModel``.
+        discover: True to search what `suggest` proposes for the layers and optimizers that the
+            function constructs; or a mapping such as ``{"dense_1.units": space.Range(8, 64, 8)}``
+            of what to search in them, where a value may also be the name of another whose value it
+            shares.
         max_traces: how often it is run at most to find its space; 256 if None.
         declarations: parameters that are hyperparameters, for code that must not change:
             ``@tunable(units=space.Range(8, 64, 8))``.
 
     Raises:
         ModelFunctionError: what is decorated is neither a function nor a ``HyperModel``.
-        ConfigurationError: ``max_traces`` is not a whole number of at least 1.
+        ConfigurationError: ``discover`` or ``max_traces`` is not what it may be.
         HyperparameterError: the function has no such parameter, or its default is not in the
             domain that is declared for it.
     """
     if max_traces is not None and (type(max_traces) is not int or max_traces < 1):
         msg = f"max_traces must be a whole number of at least 1, not {max_traces!r}"
         raise ConfigurationError(msg)
+    if not isinstance(discover, (bool, Mapping, NoneType)):
+        msg = f"discover must be True, or a mapping of what to search, not {discover!r}"
+        raise ConfigurationError(msg)
     if function is None:
-        return functools.partial(tunable, max_traces=max_traces, **declarations)
+        options = {"discover": discover, "max_traces": max_traces}
+        return functools.partial(tunable, **options, **declarations)
     if isinstance(function, Tunable):
-        if max_traces is None and not declarations:
+        if discover is None and max_traces is None and not declarations:
             return function
-        declarations = {**function.declarations, **declarations}
-        return Tunable(function.function, declarations, max_traces or function.max_traces)
+        return Tunable(
+            function.function,
+            {**function.declarations, **declarations},
+            function.discover if discover is None else discover,
+            max_traces or function.max_traces,
+        )
     plain = translations.function_of(function)
-    return Tunable(plain, declarations, max_traces or MAX_TRACES)
+    return Tunable(plain, declarations, discover or False, max_traces or MAX_TRACES)
