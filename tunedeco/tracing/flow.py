@@ -77,8 +77,8 @@ def followed() -> Iterator[Flow | None]:
 @cache
 def _begins(code: CodeType) -> Sequence[int]:
     """Return, for each instruction, the offset at which its basic block begins."""
-    begins = {0, *dis.findlabels(code.co_code)}
     instructions = list(dis.get_instructions(code))
+    begins = {0, *(i.offset for i in instructions if i.is_jump_target)}
     for instruction, after in pairwise(instructions):
         if instruction.opcode in dis.hasjrel or instruction.opcode in dis.hasjabs:
             begins.add(after.offset)
