@@ -199,10 +199,14 @@ class _Weightless(keras.StatelessScope):  # type: ignore[misc]  # Keras has no t
                         for nodes in (operation._inbound_nodes, operation._outbound_nodes):  # noqa: SLF001
                             nodes[:] = [other for other in nodes if other is not node]
         built = {}
+        around = global_state.get_global_attribute("stateless_scope")
         for variable, initializer, owner in self._variables:
             if variable._value is not None:  # noqa: SLF001
                 continue
             if isinstance(owner, keras.Operation) and id(owner) not in self._made:
+                if isinstance(around, _Weightless):  # which knows where the layer comes from
+                    around._variables.append((variable, initializer, owner))
+                    continue
                 variable._initializer = initializer  # noqa: SLF001
                 variable._deferred_initialize()  # noqa: SLF001
                 built[id(owner)] = owner
