@@ -9,7 +9,7 @@ import os
 import socket
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -170,16 +170,17 @@ def compare(there: Created, here: Created) -> list[str]:
 
 
 def compare_spaces(there: Space, here: Space) -> list[str]:
-    """Return how two spaces differ, a line for each hyperparameter that does."""
+    """Return how two spaces differ, a line for each hyperparameter that does.
+
+    What tracing has found out of conditions and order is not what was declared: where that differs,
+    as it may under a debugger, the search goes on with what it knows.
+    """
     lines = []
     for key in {**there.by_key, **here.by_key}:
         old, new = there.by_key.get(key), here.by_key.get(key)
-        if old != new:
+        if old is None or new is None or replace(old, when=()) != replace(new, when=()):
             shown = _described(old, there), _described(new, here)
             lines.append(f"{'/'.join(key)}: {shown[0]} there, {shown[1]} here")
-    if not lines and there != here:
-        orders = [", ".join(h.label for h in space) for space in (there, here)]
-        lines.append(f"order: {orders[0]} there, {orders[1]} here")
     return lines
 
 

