@@ -70,6 +70,26 @@ def design() -> keras.Model:
     return model
 
 
+def test_groups_and_frozen_values(arrays: Arrays, make_tuner: MakeTuner) -> None:
+    """With groups= and freeze=, trials differ in what is searched, and the rest is built as held."""
+
+    def grouped() -> keras.Model:
+        optimizer = keras.optimizers.SGD(Choice("rate", [0.1, 0.01, 0.001], group="optimizer"))
+        return dense(Range("units", 4, 8, group="dense"), optimizer=optimizer)
+
+    tuner = run(make_tuner(grouped, max_epochs=1, oracle="random", max_trials=2), arrays)
+    best = tuner.best_hyperparameters["dense"]["units"]
+    tuner = make_tuner(grouped, max_epochs=1, oracle="random", max_trials=3)
+    run(tuner, arrays, groups=["optimizer"])
+    assert tuner.trials[2].values["dense"] == {"units": best}
+    tuner = make_tuner(grouped, max_epochs=1, oracle="random", max_trials=4)
+    run(tuner, arrays, freeze={"units": 7})
+    assert tuner.trials[3].values["dense"] == {"units": 7}
+    assert tuner.trials[3].parameters == 6 * 7 + 7 + 7 * 3 + 3
+    with pytest.raises(ConfigurationError, match="there is no group 'dens'"):
+        run(tuner, arrays, groups=["dens"])
+
+
 def test_the_designs_snippet(tmp_path: Path) -> None:
     """The design's snippet finds its space, searches, exports, and builds from the export."""
     draw = np.random.RandomState(0)
