@@ -320,7 +320,7 @@ class Search:
         if budgets.max_trials is not None and len(trials) >= budgets.max_trials:
             return "max_trials"
         assert state.created is not None
-        space = state.space.pinned(self._pinned) if self._pinned else state.space
+        space = narrowing.pinned(state.space, self._pinned) if self._pinned else state.space
         decision = self._oracle.next(space, trials, state.created.seed)
         if isinstance(decision, Done):
             return "exhausted"

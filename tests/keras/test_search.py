@@ -71,7 +71,7 @@ def design() -> keras.Model:
 
 
 def test_groups_and_frozen_values(arrays: Arrays, make_tuner: MakeTuner) -> None:
-    """With groups= and freeze=, trials differ in what is searched, and the rest is built as held."""
+    """With groups= and freeze=, trials differ in what is searched; the rest is built as held."""
 
     def grouped() -> keras.Model:
         optimizer = keras.optimizers.SGD(Choice("rate", [0.1, 0.01, 0.001], group="optimizer"))
