@@ -88,9 +88,7 @@ def open_search(
             stack.pop_all()  # it stays open
             return journal, state
         if extend and state.created and state.created.objective == wanted.objective:
-            event = extend(state)
-            journal.append(event)
-            state.apply(event)
+            _recorded(extend(state), journal, state)
             stack.pop_all()
             return journal, state
         if state.epochs and not overwrite:
@@ -105,6 +103,17 @@ def open_search(
             raise SearchMismatch(msg)
         move_aside(directory)  # under its lock, so that nobody writes it meanwhile
     return open_search(directory, wanted)
+
+
+def _recorded(event: Event, journal: Journal, state: SearchState) -> None:
+    """Write an event, then take it in; one that the journal could not go on from is not written.
+
+    Raises:
+        JournalError: it contradicts those before it, or cannot be written.
+    """
+    changes = state.changes(event)
+    journal.append(event)
+    state.take(changes)
 
 
 def carried_over(state: SearchState, wanted: Created, model_fn: Callable[[], object]) -> Extended:
@@ -341,8 +350,7 @@ class Search:
         return Proposed(len(state.trials), values, until)
 
     def _record(self, event: Event) -> None:
-        self._journal.append(event)
-        self._state.apply(event)
+        _recorded(event, self._journal, self._state)
         if isinstance(event, Ended):
             self._running -= 1
         self._observe(event)
