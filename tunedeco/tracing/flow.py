@@ -17,6 +17,8 @@ from typing import Any
 
 _LIBRARIES = ("jax", "jaxlib", "keras", "numpy", "tensorflow", "torch", "tunedeco")
 
+_skipped: set[str] = set()  # files seen so far that hold no code of the user's
+
 Jump = tuple[int, int, int, int]
 """From an instruction of a code object to another one of another."""
 
@@ -30,7 +32,11 @@ class Flow:
         self._at = (0, 0)
 
     def _called(self, frame: FrameType, event: str, arg: Any) -> Any:  # noqa: ANN401, ARG002 (as sys.settrace wants it)
-        if not _followed(frame.f_code.co_filename):
+        filename = frame.f_code.co_filename
+        if filename in _skipped:  # nearly always, and a set is the quickest to tell
+            return None
+        if not _followed(filename):
+            _skipped.add(filename)
             return None
         frame.f_trace_lines, frame.f_trace_opcodes = False, True
         return self._executed
