@@ -38,6 +38,8 @@ class Flow:
         if not _followed(filename):
             _skipped.add(filename)
             return None
+        # in this order: Python 3.13 tells of the instructions of a frame that is traced already
+        frame.f_trace = self._executed
         frame.f_trace_lines, frame.f_trace_opcodes = False, True
         return self._executed
 
@@ -57,6 +59,8 @@ def followed() -> Iterator[Flow | None]:
         yield None
         return
     flow = Flow()
+    # or Python 3.12 tells of no instruction before the next trace function is set
+    sys._getframe().f_trace_opcodes = True  # noqa: SLF001
     sys.settrace(flow._called)  # noqa: SLF001 (its own)
     try:
         yield flow
