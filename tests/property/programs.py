@@ -1,11 +1,11 @@
 """Programs of nested ifs and loops that ask for hyperparameters, as source, and what they ask for.
 
-A program is real Python, compiled, so that it takes its ways as a user's function does. `asked`
-finds all of its configurations by brute force.
+A program is real Python, compiled, so that it takes its ways as a user's function does.
+`every_configuration` finds all of its configurations by brute force.
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from hypothesis import strategies as st
@@ -70,8 +70,12 @@ def _test(draw: st.DrawFn, known: list[tuple[str, int]]) -> str:
     return _TESTS[draw(st.sampled_from(_KINDS[number]))].format(name)
 
 
-def compiled(source: str) -> Callable[[], None]:
-    scope = {"Choice": Choice, "Range": Range, "Boolean": Boolean, "Linear": Linear}
+OURS = {"Choice": Choice, "Range": Range, "Boolean": Boolean, "Linear": Linear}
+
+
+def compiled(source: str, asks: Mapping[str, Any] = OURS) -> Callable[[], None]:
+    """Return the function of a source, with what answers its questions."""
+    scope = dict(asks)
     exec(compile(source, "<program>", "exec"), scope)
     return scope["program"]  # type: ignore[return-value]
 

@@ -83,7 +83,7 @@ def weightless() -> Iterator[None]:
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Put back Keras's global state, and the random states of Python, NumPy and PyTorch."""
+    """Put back Keras's global state, and the random states of Python, NumPy and the backends."""
     trackers = {
         name: (tracker, dict(vars(tracker)))
         for name, tracker in vars(global_state).items()
@@ -96,6 +96,8 @@ def undisturbed() -> Iterator[None]:
             started = torch.cuda.is_available() and torch.cuda.is_initialized()
             devices = range(torch.cuda.device_count()) if started else ()
             stack.enter_context(torch.random.fork_rng(devices))
+        if "tensorflow" in sys.modules:
+            stack.enter_context(_tensorflow_seeded_as_before())
         for tracker, before in trackers.values():
             vars(tracker).update({n: copy.copy(v) for n, v in before.items() if _mutable(v)})
         # What these hold is initialized, or moved, in place
@@ -110,6 +112,19 @@ def undisturbed() -> Iterator[None]:
                 vars(tracker).update(before)
             random.setstate(python)
             np.random.set_state(numpy)  # noqa: NPY002
+
+
+@contextmanager
+def _tensorflow_seeded_as_before() -> Iterator[None]:
+    """Put back TensorFlow's global seed, which it also shuffles by, and what it has drawn."""
+    from tensorflow.python.eager.context import context
+
+    held = vars(context())
+    before = {name: copy.copy(held[name]) for name in ("_seed", "_rng") if name in held}
+    try:
+        yield
+    finally:
+        vars(context()).update(before)
 
 
 def _mutable(value: object) -> bool:

@@ -28,6 +28,8 @@ Block = tuple[int, int]
 
 Jump = tuple[Block, Block]
 
+_skipped: set[str] = set()  # files seen so far that hold no code of the user's
+
 
 class Flow:
     """What one run did: its fingerprint, and the jumps in it."""
@@ -39,10 +41,16 @@ class Flow:
         self._offset = 0
 
     def _called(self, frame: FrameType, event: str, arg: Any) -> Any:  # noqa: ANN401, ARG002 (as sys.settrace wants it)
-        if not _followed(frame.f_code.co_filename):
+        filename = frame.f_code.co_filename
+        if filename in _skipped:  # nearly always, and a set is the quickest to tell
             return None
+        if not _followed(filename):
+            _skipped.add(filename)
+            return None
+        # in this order: Python 3.13 tells of the instructions of a frame that is traced already
+        frame.f_trace = partial(self._executed, _begins(frame.f_code))
         frame.f_trace_lines, frame.f_trace_opcodes = False, True
-        return partial(self._executed, _begins(frame.f_code))
+        return frame.f_trace
 
     def _executed(self, begins: Sequence[int], frame: FrameType, event: str, arg: Any) -> Any:  # noqa: ANN401, ARG002
         if event == "opcode":
@@ -65,6 +73,8 @@ def followed() -> Iterator[Flow | None]:
     flow = Flow()
     collects = gc.isenabled()
     gc.disable()  # what it calls, such as a finalizer, would seem to be called by anybody
+    # or Python 3.12 tells of no instruction before the next trace function is set
+    sys._getframe().f_trace_opcodes = True  # noqa: SLF001
     sys.settrace(flow._called)  # noqa: SLF001 (its own)
     try:
         yield flow
