@@ -5,6 +5,7 @@ differed between them decided nothing. Code of Keras, of its backends and of the
 is not followed: it may look at any value, and asks for no hyperparameter.
 """
 
+import gc
 import sys
 import sysconfig
 from collections.abc import Iterator
@@ -54,11 +55,17 @@ class Flow:
 
 @contextmanager
 def followed() -> Iterator[Flow | None]:
-    """Follow what runs in the block; None where a debugger or a coverage tool already does."""
+    """Follow what runs in the block; None where a debugger or a coverage tool already does.
+
+    No garbage is collected in it: that comes at any time, and runs finalizers and callbacks, which
+    would look like another way.
+    """
     if sys.gettrace() is not None:
         yield None
         return
     flow = Flow()
+    collecting = gc.isenabled()
+    gc.disable()
     # or Python 3.12 tells of no instruction before the next trace function is set
     sys._getframe().f_trace_opcodes = True  # noqa: SLF001
     sys.settrace(flow._called)  # noqa: SLF001 (its own)
@@ -66,6 +73,8 @@ def followed() -> Iterator[Flow | None]:
         yield flow
     finally:
         sys.settrace(None)
+        if collecting:
+            gc.enable()
 
 
 @cache
