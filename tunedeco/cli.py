@@ -71,7 +71,8 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument(
                 "--repair",
                 action="store_true",
-                help="write what can be saved as a new journal; the damaged one is kept beside it",
+                help="write what can be saved as a new journal, the damaged one is kept beside it; "
+                "checkpoints stay as they are; status 0 if the search can go on",
             )
     about = "propose a space for a model function that declares none"
     sub = commands.add_parser("suggest", help=about, description=about)
@@ -114,11 +115,12 @@ def _export(options: argparse.Namespace) -> int:
 
 def _doctor(options: argparse.Namespace) -> int:
     # to look at checkpoints takes NumPy, which no other command waits for
-    from tunedeco.report.health import described, health
+    from tunedeco.report.health import bad_checkpoints, described, health
 
     found = (repair if options.repair else examined)(options.directory)
-    _print(_json(health(found)) if options.json else described(found))
-    return int(not found.sound and found.aside is None)
+    bad = list(bad_checkpoints(found))
+    _print(_json(health(found, bad)) if options.json else described(found, bad))
+    return int(not options.repair and (bool(bad) or not found.sound))
 
 
 def _compact(options: argparse.Namespace) -> int:

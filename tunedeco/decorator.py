@@ -88,9 +88,9 @@ class Tunable(Generic[P, R]):
         """
         return callable_alone(self._call)
 
-    @property
+    @functools.cached_property
     def space(self) -> Space:
-        """What tracing finds, on every branch; see `explored`."""
+        """What tracing finds, on every branch; looked for once, see `explored`."""
         return self.explored()
 
     def explored(self, check: Callable[[R], object] | None = None) -> Space:

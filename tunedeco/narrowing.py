@@ -1,12 +1,13 @@
 """Narrowing: search some hyperparameters, and hold the others where they are."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
-from tunedeco.conditions import Key
-from tunedeco.domains import Value
+from tunedeco.conditions import Clause, Key
+from tunedeco.domains import Fixed, Value
 from tunedeco.errors import ConfigurationError, HyperparameterError
-from tunedeco.space import Space, Values, flat
+from tunedeco.space import Hyperparameter, Space, Values, flat
 
 
 def pins(
@@ -48,3 +49,41 @@ def pins(
         msg = "nothing is left to search: groups and freeze hold every hyperparameter"
         raise ConfigurationError(msg)
     return pinned
+
+
+def pinned(space: Space, values: Mapping[Key, Value]) -> Space:
+    """Return a space with one value for some hyperparameters; what that rules out is gone.
+
+    Args:
+        space: all of them.
+        values: each in its domain.
+    """
+    kept: list[Hyperparameter] = []
+    known: set[Key] = set()
+    for h in space:
+        met = (_met(space, clause, values) for clause in h.when)
+        # what is never asked for takes with it all that depends on it
+        when = tuple(c for c in met if c is not None and all(a.key in known for a in c))
+        if h.when and not when:
+            continue
+        if h.key in values:
+            value = h.domain.canonical(values[h.key])
+            kept.append(replace(h, domain=Fixed(value), default=value, when=when))
+        else:
+            kept.append(replace(h, when=when))
+        known.add(h.key)
+    return replace(space, hyperparameters=tuple(kept))
+
+
+def _met(space: Space, clause: Clause, values: Mapping[Key, Value]) -> Clause | None:
+    """Return what a clause requires when some values are given; None if they rule it out."""
+    met = []
+    for among in clause:
+        if among.key in values:
+            value = values[among.key]
+            if not among.holds(space.domains[among.key], value):
+                return None
+            met.append(replace(among, runs=((value, value),)))
+        else:
+            met.append(among)
+    return tuple(met)

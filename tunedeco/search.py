@@ -9,7 +9,7 @@ import os
 import socket
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -88,9 +88,7 @@ def open_search(
             stack.pop_all()  # it stays open
             return journal, state
         if extend and state.created and state.created.objective == wanted.objective:
-            event = extend(state)
-            journal.append(event)
-            state.apply(event)
+            _recorded(extend(state), journal, state)
             stack.pop_all()
             return journal, state
         if state.epochs and not overwrite:
@@ -105,6 +103,17 @@ def open_search(
             raise SearchMismatch(msg)
         move_aside(directory)  # under its lock, so that nobody writes it meanwhile
     return open_search(directory, wanted)
+
+
+def _recorded(event: Event, journal: Journal, state: SearchState) -> None:
+    """Write an event, then take it in; one that the journal could not go on from is not written.
+
+    Raises:
+        JournalError: it contradicts those before it, or cannot be written.
+    """
+    changes = state.changes(event)
+    journal.append(event)
+    state.take(changes)
 
 
 def carried_over(state: SearchState, wanted: Created, model_fn: Callable[[], object]) -> Extended:
@@ -170,16 +179,17 @@ def compare(there: Created, here: Created) -> list[str]:
 
 
 def compare_spaces(there: Space, here: Space) -> list[str]:
-    """Return how two spaces differ, a line for each hyperparameter that does."""
+    """Return how two spaces differ, a line for each hyperparameter that does.
+
+    What tracing has found out of conditions and order is not what was declared: where that differs,
+    as it may under a debugger, the search goes on with what it knows.
+    """
     lines = []
     for key in {**there.by_key, **here.by_key}:
         old, new = there.by_key.get(key), here.by_key.get(key)
-        if old != new:
+        if old is None or new is None or replace(old, when=()) != replace(new, when=()):
             shown = _described(old, there), _described(new, here)
             lines.append(f"{'/'.join(key)}: {shown[0]} there, {shown[1]} here")
-    if not lines and there != here:
-        orders = [", ".join(h.label for h in space) for space in (there, here)]
-        lines.append(f"order: {orders[0]} there, {orders[1]} here")
     return lines
 
 
@@ -319,7 +329,7 @@ class Search:
         if budgets.max_trials is not None and len(trials) >= budgets.max_trials:
             return "max_trials"
         assert state.created is not None
-        space = state.space.pinned(self._pinned) if self._pinned else state.space
+        space = narrowing.pinned(state.space, self._pinned) if self._pinned else state.space
         decision = self._oracle.next(space, trials, state.created.seed)
         if isinstance(decision, Done):
             return "exhausted"
@@ -340,8 +350,7 @@ class Search:
         return Proposed(len(state.trials), values, until)
 
     def _record(self, event: Event) -> None:
-        self._journal.append(event)
-        self._state.apply(event)
+        _recorded(event, self._journal, self._state)
         if isinstance(event, Ended):
             self._running -= 1
         self._observe(event)

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from tunedeco import conditions, domains, text
-from tunedeco.conditions import Among, Clause, Condition, Connected, Key
+from tunedeco import conditions, text
+from tunedeco.conditions import Among, Condition, Connected, Key
 from tunedeco.declarations import (
     DEFAULT_GROUP,
     Boolean,
@@ -246,46 +246,6 @@ class Space:
             self,
             hyperparameters=tuple(replace(h, when=()) if h.key in loosened else h for h in self),
         )
-
-    def pinned(self, values: Mapping[Key, Value]) -> "Space":
-        """Return this space with one value for some hyperparameters; what that rules out is gone.
-
-        Args:
-            values: each in its domain.
-        """
-        kept: list[Hyperparameter] = []
-        for h in self:
-            when = tuple(c for clause in h.when if (c := self._met(clause, values)) is not None)
-            if h.when and not when:
-                continue
-            if h.key in values:
-                value = h.domain.canonical(values[h.key])
-                kept.append(replace(h, domain=domains.Fixed(value), default=value, when=when))
-            else:
-                kept.append(replace(h, when=when))
-        known = {h.key for h in kept}
-        # what is never asked for takes with it all that depends on it
-        while any(a.key not in known for h in kept for clause in h.when for a in clause):
-            kept = [
-                replace(h, when=tuple(c for c in h.when if all(a.key in known for a in c)))
-                for h in kept
-            ]
-            kept = [h for h in kept if h.when or not self.by_key[h.key].when]
-            known = {h.key for h in kept}
-        return replace(self, hyperparameters=tuple(kept))
-
-    def _met(self, clause: Clause, values: Mapping[Key, Value]) -> Clause | None:
-        """Return what a clause requires when some values are given; None if they rule it out."""
-        met = []
-        for among in clause:
-            if among.key in values:
-                value = values[among.key]
-                if not among.holds(self.domains[among.key], value):
-                    return None
-                met.append(replace(among, runs=((value, value),)))
-            else:
-                met.append(among)
-        return tuple(met)
 
     def complete(self, values: Mapping[str, Any]) -> dict[str, dict[str, Value]]:
         """Return a configuration: the given values and defaults, as far as they are asked for.

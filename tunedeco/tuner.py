@@ -308,11 +308,12 @@ class Tuner:
 
         Raises:
             NoTrialError: there is no trial with a score yet.
-            CheckpointError: its weights are no longer in the directory.
+            CheckpointError: its weights are no longer in the directory; says whose are.
         """
         from tunedeco.executors.keras import restored_model
 
-        return restored_model(self.model_fn, self.objective, self.best_trial, self._checkpoints)
+        trials = [self.best_trial, *tables.ranked(self.trials)[1:]]
+        return restored_model(self.model_fn, self.objective, trials, self._checkpoints)
 
     def export_best(self, path: str | os.PathLike[str]) -> Path:
         """Write the best trial's hyperparameters as JSON, atomically; return the path.

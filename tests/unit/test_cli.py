@@ -15,6 +15,7 @@ from tunedeco import Objective, Range, domains, exporting, tunable
 from tunedeco.cli import main
 from tunedeco.events import Created, Proposed, Trained
 from tunedeco.journal.journal import FILE_NAME, Journal, load
+from tunedeco.journal.storage import JournalDB
 from tunedeco.oracles import Evolution
 from tunedeco.space import Hyperparameter, Space
 from tunedeco.trial import Checkpoint, Epoch
@@ -214,9 +215,9 @@ def test_numbers_beyond_all_use(tmp_path: Path, shell: Shell) -> None:
         journal.append(Proposed(0, many.defaults, 1))
     status = json.loads(shell("status", tmp_path, "--json"))
     assert status["space"] == {"hyperparameters": 300, "configurations": None}
-    with Journal(tmp_path) as journal:
-        epoch = Epoch(1, {"loss": 1.0}, {"seconds": 10**400})
-        journal.append(Trained(0, (epoch,), Checkpoint(1, 0, "")))
+    trained = Trained(0, (Epoch(1, {"loss": 1.0}, {"seconds": 10**400}),), Checkpoint(1, 0, ""))
+    with JournalDB(tmp_path / FILE_NAME) as database:
+        database.insert(trained.to_json())
     assert "runtime is {'seconds': 10000" in shell("status", tmp_path, "--json", status=1)
 
 

@@ -56,6 +56,7 @@ def test_after_interruptions_and_failures(
 ) -> None:
     """What was interrupted, failed, was tried again or set aside is told as before."""
     options: dict[str, Any] = {"max_epochs": 3, "max_consecutive_failures": 1, "every": every}
+    options["with_checkpoints"] = True
     for number in range(1, 40):
         run_search(tmp_path, epoch_budget=10, interrupt_at=number % 7 + 2, **options)
     run_search(tmp_path, seed=1, epoch_budget=14, extend=True, **options)

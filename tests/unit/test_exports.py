@@ -59,8 +59,8 @@ def test_the_drawing_of_the_errors_is_their_tree() -> None:
         if found:
             depth = len(found[1]) // 4
             del above[depth:]
-            bases = {above[-1]} if above else {"Exception"}
-            drawn[found[2]] = bases | ({found[3]} if found[3] else set())
+            mixed_in = {found[3]} - {None}
+            drawn[found[2]] = {above[-1]} | mixed_in if above else mixed_in or {"Exception"}
             above.append(found[2])
     actual = {
         name: {base.__name__ for base in value.__bases__}

@@ -1,11 +1,13 @@
 """Claims about searching some groups and holding the rest."""
 
+import json
 from pathlib import Path
 
 import pytest
 from fakes import Curve, Run, model_fn, records, run_search
 
 from tunedeco import Boolean, Choice, Range
+from tunedeco.cli import main
 from tunedeco.errors import ConfigurationError
 from tunedeco.journal.journal import FILE_NAME
 from tunedeco.oracles import Evolution, Grid, Random
@@ -39,6 +41,13 @@ def test_a_group_is_searched_whole(tmp_path: Path, oracle: object) -> None:
     assert run.state.stopped == "exhausted"
     whole = run_search(tmp_path, groups_fn, oracle=oracle)
     assert len(whole.state.trials) == 5 * 3 * (1 + 2)
+
+
+def test_status_says_what_is_held(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`status --json` has the values that the latest run does not search."""
+    run_search(tmp_path, groups_fn, max_trials=2, groups=["optimizer"], freeze={"units": 2})
+    assert main(["status", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["pinned"] == {"dense": {"units": 2}}
 
 
 def test_frozen_values_rule_out_what_depends_on_them(tmp_path: Path) -> None:

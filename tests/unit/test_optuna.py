@@ -83,7 +83,9 @@ def test_a_function_of_trial_is_a_model_function() -> None:
         assert tunable(function)() == [4]
         assert tunable(function).build({"n": 2, "n1/units": 7}) == [4, 7]
         tuner = Tuner(function, "val_loss", max_trials=1)
-        assert [h.label for h in tuner.space] == ["default/n", "default/n0/units"]
+        names = ["n", "n0/units", "n1/units", "n2/units"]
+        assert [h.label for h in tuner.space] == [f"default/{name}" for name in names]
+        assert tuner.space.size == 5 + 5**2 + 5**3
 
 
 def test_trial_knows_what_it_has_suggested() -> None:

@@ -20,9 +20,14 @@ from tunedeco.trial import State
 Capture = pytest.CaptureFixture[str]
 
 
-def search(directory: Path) -> Run:
+def search(directory: Path, *, with_checkpoints: bool = False) -> Run:
     return run_search(
-        directory, oracle=Evolution(3, 2), seed=14, epoch_budget=14, max_parameters=24
+        directory,
+        oracle=Evolution(3, 2),
+        seed=14,
+        epoch_budget=14,
+        max_parameters=24,
+        with_checkpoints=with_checkpoints,
     )
 
 
@@ -177,7 +182,7 @@ def test_a_sound_journal_is_left_alone(
 
 def test_a_journal_that_contradicts_itself(tmp_path: Path, capsys: Capture) -> None:
     """A line that is whole, and says what cannot be, is found; without it the search goes on."""
-    state = search(tmp_path).state
+    state = search(tmp_path, with_checkpoints=True).state
     with Journal(tmp_path) as journal:
         journal.append(Ended(0, State.FAILED, {"type": "", "message": "", "traceback": ""}))
     assert main(["status", str(tmp_path)]) == 1
@@ -210,19 +215,32 @@ def test_the_command(damaged: Callable[..., Path], capsys: Capture) -> None:
     told = json.loads(capsys.readouterr().out)
     assert told["kept_as"] == str(directory / f"{FILE_NAME}.damaged-1")
     assert [damage["line"] for damage in told["damages"]] == [7]
-    assert main(["doctor", str(directory)]) == 0
-    assert "is sound" in capsys.readouterr().out
+    assert main(["doctor", str(directory)]) == 1  # there never were checkpoints
+    said = capsys.readouterr().out
+    assert "journal.jsonl is sound" in said
+    assert "is missing: it goes on from an earlier one, or from its beginning" in said
     assert main(["status", str(directory)]) == 0
 
 
-def test_checkpoints_are_examined(tmp_path: Path, capsys: Capture) -> None:
-    """`doctor` names the checkpoints that are needed and damaged or missing."""
+@pytest.mark.parametrize("problem", ["damaged", "missing"])
+def test_checkpoints_are_examined(tmp_path: Path, capsys: Capture, problem: str) -> None:
+    """`doctor` names the checkpoints that are needed and not whole, with status 1.
+
+    `--repair` can do nothing about them, says so, and has nothing left to repair: status 0.
+    """
     run_search(tmp_path, max_trials=2, with_checkpoints=True)
     assert main(["doctor", str(tmp_path)]) == 0
     assert "weights" not in capsys.readouterr().out
     best = load(tmp_path).best.number
     for file in (tmp_path / "checkpoints").glob(f"{best:05}-*"):
-        file.write_bytes(b"")
-    main(["doctor", str(tmp_path)])
-    said = capsys.readouterr().out
-    assert f", of trial {best}, is damaged: its weights are lost, its score is not" in said
+        file.write_bytes(b"") if problem == "damaged" else file.unlink()
+    for more, status in ([], 1), (["--repair"], 0), (["--json"], 1):
+        assert main(["doctor", str(tmp_path), *more]) == status
+        said = capsys.readouterr().out
+        if more == ["--json"]:
+            (told,) = json.loads(said)["checkpoints"]
+            assert (told["trial"], told["problem"]) == (best, problem)
+            continue
+        assert f", of trial {best}, is {problem}: its weights are lost, its score is not" in said
+        assert "no checkpoint can be repaired, and none need be" in said
+        assert not list(tmp_path.glob("*.damaged-*"))

@@ -127,3 +127,15 @@ def test_a_search_begins_once() -> None:
         state_of().apply(created)
     with pytest.raises(JournalError, match="the search does not exist yet"):
         SearchState().apply(Proposed(0, {}, 1))
+
+
+def test_a_checkpoint_is_of_the_epochs_trained() -> None:
+    """A checkpoint of another epoch than the trial has reached is refused, and changes nothing."""
+    state = state_of([1.0])
+    before = repr(state)
+    for epochs, epoch in (((), 0), ((), 2), ((Epoch(2, {"val_loss": 0.5}),), 1)):
+        with pytest.raises(JournalError, match="its checkpoint is of another epoch"):
+            state.apply(Trained(0, epochs, Checkpoint(epoch, 0, "")))
+        assert repr(state) == before
+    state.apply(Trained(0, (), Checkpoint(1, 3, "")))
+    assert state.trials[0].checkpoints[-1].step == 3

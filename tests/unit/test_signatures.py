@@ -203,7 +203,7 @@ def test_what_a_partial_binds_is_passed() -> None:
         (lambda: tunable(lambda: 0, x=space.Boolean()), "has no parameter 'x': it has none"),
         (lambda: tunable(plain, units=[1, 2]), r"units=\[1, 2\] declares nothing; use what tunede"),
         (lambda: tunable(plain, lr=Choice("lr", [1, 2])), "lr=1 declares nothing"),
-        (lambda: tunable(plain, discover=True), "discover=True declares nothing"),
+        (lambda: tunable(plain, lr=True), "lr=True declares nothing"),
         (
             lambda: tunable(plain, units=space.Range(1, 9)),
             r"parameter 'units' of plain \(.*py:\d+\): the default 32 is not in 1 to 9",

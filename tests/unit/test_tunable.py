@@ -11,7 +11,7 @@ import pytest
 
 from tunedeco import Choice, Range, Space, exporting, tracing, tunable
 from tunedeco.decorator import Tunable
-from tunedeco.errors import ExportError, HyperparameterError, ModelFunctionError
+from tunedeco.errors import ConfigurationError, ExportError, HyperparameterError, ModelFunctionError
 
 
 def layers(prefix: str = "layer") -> list[int]:
@@ -67,6 +67,39 @@ def test_with_and_without_parentheses_is_the_same() -> None:
     assert tunable()(once) is once
 
 
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"max_traces": 0}, "max_traces must be a whole number of at least 1, not 0"),
+        ({"max_traces": 2.5}, "max_traces must be a whole number of at least 1, not 2.5"),
+        ({"discover": "all"}, "discover must be True, or a mapping of what to search, not 'all'"),
+    ],
+)
+def test_wrong_options_are_named(wrong: dict[str, Any], says: str) -> None:
+    """An option that is not what it may be is an error where the function is decorated."""
+    with pytest.raises(ConfigurationError, match=says):
+        tunable(**wrong)
+
+
+def test_the_bound_of_tracing_can_be_raised() -> None:
+    """`max_traces` is how often the function is run at most, and decorating again can raise it."""
+    calls: list[int] = []
+
+    def deep() -> None:
+        calls.append(1)
+        for i in range(Range("layers", 1, 60)):
+            Choice(f"units_{i}", [8, 16])
+
+    few = tunable(max_traces=7)(deep)
+    assert few.space.coverage is not None
+    assert not few.space.coverage.complete
+    assert len(calls) == 7
+    many = tunable(few, max_traces=1000)
+    assert many.space.coverage is not None
+    assert many.space.coverage.complete
+    assert len(many.space) == 61
+
+
 @pytest.mark.parametrize("thing", [3, "model_fn", classmethod(lambda cls: cls)])
 def test_only_functions_are_decorated(thing: Any) -> None:
     """What cannot be called is refused where it is decorated."""
@@ -76,16 +109,18 @@ def test_only_functions_are_decorated(thing: Any) -> None:
         tunable(thing)
 
 
-def test_the_space_is_what_one_run_asks_for() -> None:
+def test_the_space_is_what_every_run_asks_for() -> None:
     """`.space` holds each hyperparameter in the order met: also of helpers and comprehensions."""
     assert [h.label for h in model_fn.space] == [
         "optimizer/rate",
         "default/units",
         "default/depth",
         "net/layer0",
+        "net/layer1",
+        "net/layer2",
     ]
     assert list(model_fn.space.groups) == ["optimizer", "default", "net"]
-    assert model_fn.space.size == 3 * 4 * 3 * 9
+    assert model_fn.space.size == 3 * 4 * (9 + 9**2 + 9**3)
 
 
 def test_values_reach_helpers_and_branches() -> None:

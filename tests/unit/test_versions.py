@@ -28,15 +28,16 @@ def test_it_says_what_it_said(
 ) -> None:
     """A journal of an earlier version tells what it told then, compacted or not."""
     shutil.copy(directory / FILE_NAME, tmp_path / FILE_NAME)
-    assert main(["doctor", str(tmp_path)]) == 0
-    capsys.readouterr()
+    main(["doctor", str(tmp_path)])  # the weights are not kept, and it says so
+    assert "is sound" in capsys.readouterr().out
     for command in ("trials", "status"):
         assert main([command, str(tmp_path), "--json"]) == 0
         assert json.loads(capsys.readouterr().out) == json.loads(
             (directory / f"{command}.json").read_text("utf-8")
         )
     assert main(["compact", str(tmp_path)]) == 0
-    assert main(["doctor", str(tmp_path)]) == 0
+    main(["doctor", str(tmp_path)])
+    assert "is sound" in capsys.readouterr().out
 
 
 def test_a_newer_version_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

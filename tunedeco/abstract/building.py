@@ -206,25 +206,33 @@ class _Weightless(keras.StatelessScope):  # type: ignore[misc]  # Keras has no t
 
     def seal(self) -> None:
         """Let nothing of this be mistaken for more, and nothing outside refer to it."""
-        for node in self._made.values():
-            if isinstance(node, Node):
-                sources = [t._keras_history.operation for t in node.arguments.keras_tensors]  # noqa: SLF001
-                for operation in (node.operation, *sources):
-                    if operation is not None and id(operation) not in self._made:
-                        for nodes in (operation._inbound_nodes, operation._outbound_nodes):  # noqa: SLF001
-                            nodes[:] = [other for other in nodes if other is not node]
+        self._disconnect()
         built = {}
+        around = global_state.get_global_attribute("stateless_scope")
         for variable, initializer, owner in self._variables:
             if variable._value is not None:  # noqa: SLF001
                 continue
-            if isinstance(owner, keras.Operation) and id(owner) not in self._made:
+            if not isinstance(owner, keras.Operation) or id(owner) in self._made:
+                variable._initializer = variable.assign = _refuse  # noqa: SLF001
+            elif isinstance(around, _Weightless):  # which knows where the layer comes from
+                around._variables.append((variable, initializer, owner))  # noqa: SLF001
+            else:
                 variable._initializer = initializer  # noqa: SLF001
                 variable._deferred_initialize()  # noqa: SLF001
                 built[id(owner)] = owner
-            else:
-                variable._initializer = variable.assign = _refuse  # noqa: SLF001
         for layer in built.values():
             layer._post_build()  # noqa: SLF001 (what Keras leaves out in such a scope)
+
+    def _disconnect(self) -> None:
+        """Take the calls made in here out of the graphs of operations from outside."""
+        for node in self._made.values():
+            if not isinstance(node, Node):
+                continue
+            sources = [t._keras_history.operation for t in node.arguments.keras_tensors]  # noqa: SLF001
+            for operation in (node.operation, *sources):
+                if operation is not None and id(operation) not in self._made:
+                    for nodes in (operation._inbound_nodes, operation._outbound_nodes):  # noqa: SLF001
+                        nodes[:] = [other for other in nodes if other is not node]
 
     def _placeholder(self, initializer: Callable[..., Any]) -> Callable[..., Any]:
         """Return an initializer that is free where Keras asks for no more than a shape."""

@@ -11,7 +11,7 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from tunedeco.errors import CheckpointError
 from tunedeco.files import replacing
+from tunedeco.trial import Trial
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -84,6 +85,33 @@ def read(file: Path, digest: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str
         msg = f"{file} is damaged: it is not what the journal says was written"
         raise CheckpointError(msg)
     return arrays, meta
+
+
+def of_best(directory: Path, trials: Sequence[Trial]) -> tuple[Path, str]:
+    """Return the latest checkpoint of the first of some trials, the best, and its SHA-256.
+
+    Raises:
+        CheckpointError: it is not there; says of which of the others there is one.
+    """
+    files = {
+        trial.number: path(directory, trial.number, latest.epoch, latest.step)
+        for trial in trials
+        for latest in trial.checkpoints[-1:]
+    }
+    best = trials[0]
+    file = files.get(best.number)
+    if file is not None and file.exists():
+        return file, best.checkpoints[-1].sha256
+    there = [f"trial {number}" for number, other in files.items() if other.exists()]
+    msg = (
+        f"the weights of trial {best.number}, which is the best, are not on disk"
+        + (f" ({file} is missing)" if file else "")
+        + ": its checkpoint was deleted, by hand or because better trials, which `extend=True` has "
+        "set aside since, were the ones to keep. Train it again: "
+        "`model_fn.build(tuner.best_hyperparameters)` is its model. There are weights of "
+        + (", ".join(there) or "no other trial")
+    )
+    raise CheckpointError(msg)
 
 
 def problem(file: Path, digest: str) -> str | None:

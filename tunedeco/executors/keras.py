@@ -9,7 +9,7 @@ import contextlib
 import copy
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, final
@@ -307,25 +307,21 @@ def _copied(callback: keras.callbacks.Callback) -> keras.callbacks.Callback:
 
 
 def restored_model(
-    model_fn: Callable[[], object], objective: Objective, trial: Trial, directory: Path
+    model_fn: Callable[[], object], objective: Objective, trials: Sequence[Trial], directory: Path
 ) -> keras.Model:
-    """Return the model of a trial with the weights of its best epoch.
+    """Return the model of the best trial with the weights of its best epoch.
 
     Args:
         model_fn: the model function.
         objective: a metric that the model evaluates, whether `model_fn` compiled it or not.
-        trial: a trial with a score.
+        trials: those with a score, the best first.
         directory: the directory given to the executor.
 
     Raises:
         CheckpointError: the weights are not there, or do not fit the model.
     """
-    if not trial.checkpoints:
-        msg = f"trial {trial.number} has no checkpoint"
-        raise CheckpointError(msg)
-    latest = trial.checkpoints[-1]
-    file = checkpoints.path(directory, trial.number, latest.epoch, latest.step)
-    arrays, _ = checkpoints.read(file, latest.sha256)
+    trial = trials[0]
+    arrays, _ = checkpoints.read(*checkpoints.of_best(directory, trials))
     answer = tracing.from_values(trial.values, tracing.defaults)
     with devices.precision(trial.precision or keras.config.floatx()):
         result = tracing.run(model_fn, answer, trial.number)[0]

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from tunedeco.errors import JournalError, SearchNotFound
 from tunedeco.events import Event, event_from_json
+from tunedeco.journal import lines
 from tunedeco.journal.search_state import SearchState
 from tunedeco.journal.storage import JournalDB, JournalStorage
 
@@ -40,9 +41,18 @@ class Journal:
         """Write an event; when this returns it is on disk.
 
         Raises:
-            JournalError: it could not be written; the journal is as it was before.
+            JournalError: it could not be written, or not be read again; the journal is as it was
+                before.
         """
-        self._db.insert(event.to_json())
+        document = event.to_json()
+        line = lines.parsed(lines.encoded(0, document, 0)[0], 0, 0, 0)
+        assert line is not None
+        try:
+            event_from_json(line.content)
+        except JournalError as error:
+            msg = f"{document!r:.200} is not written to {self.path}: {error}"
+            raise JournalError(msg) from error
+        self._db.insert(document)
 
     def events(self) -> Iterator[Event]:
         """Read all events, in order.

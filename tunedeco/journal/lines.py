@@ -21,7 +21,8 @@ from tunedeco.errors import JournalError
 
 SCHEMA = ["tunedeco-journal", 1]
 HEAD = re.compile(rb'\{"seq":(0|[1-9]\d{0,17}),"size":([1-9]\d{0,8}),"crc":"([0-9a-f]{8})","doc":')
-_LONGEST_HEAD = 64
+LONGEST_HEAD = 64
+END = b"}\n"
 _MAX_LINE = 64 * 2**20
 _MAX_DEPTH = 100  # of brackets in brackets; Python's own limit would strike who prints it
 
@@ -60,7 +61,7 @@ def encoded(seq: int, content: object, crc: int) -> tuple[bytes, int]:
     if not _shallow(body, content):
         msg = f"a document is nested more than {_MAX_DEPTH} levels deep: {content!r:.200}"
         raise JournalError(msg)
-    crc = _crc(seq, body, crc)
+    crc = checksum(seq, body, crc)
     return b'{"seq":%d,"size":%d,"crc":"%08x","doc":%b}\n' % (seq, len(body), crc, body), crc
 
 
@@ -87,13 +88,13 @@ def parsed(data: bytes | bytearray, position: int, seq: int, crc: int) -> Line |
     """
     head = HEAD.match(data, position)
     end = head.end() + int(head[2]) + 2 if head else 0
-    if head is None or data[end - 2 : end] != b"}\n":
+    if head is None or data[end - 2 : end] != END:
         if _torn(bytes(data[position:]), head):
             return None
         msg = "it is not a line of a journal"
         raise ValueError(msg)
     body = bytes(data[head.end() : end - 2])
-    crc = _crc(int(head[1]), body, crc)
+    crc = checksum(int(head[1]), body, crc)
     if int(head[1]) != seq or crc != int(head[3], 16):
         msg = "its checksum or its number is wrong"
         raise ValueError(msg)
@@ -143,7 +144,8 @@ def document(content: object) -> tuple[str, int, dict[str, Any]]:
             raise ValueError(msg)
 
 
-def _crc(seq: int, body: bytes, previous: int) -> int:
+def checksum(seq: int, body: bytes, previous: int) -> int:
+    """Return the checksum of a line, which continues that of the line before."""
     return zlib.crc32(body, zlib.crc32(b"%d,%d," % (seq, len(body)), previous))
 
 
@@ -154,7 +156,7 @@ def _torn(rest: bytes, head: re.Match[bytes] | None) -> bool:
         return True
     if head is None:
         start = b'{"seq":'
-        return len(rest) < _LONGEST_HEAD and b"\n" not in rest and rest[:7] == start[: len(rest)]
+        return len(rest) < LONGEST_HEAD and b"\n" not in rest and rest[:7] == start[: len(rest)]
     return len(rest) < head.end() - head.start() + int(head[2]) + 2 and b"\n" not in rest
 
 

@@ -8,23 +8,20 @@ before the damage, and are trained again. All else that still makes sense in ord
 
 import itertools
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tunedeco.errors import JournalError, TunedecoError
 from tunedeco.events import event_from_json
-from tunedeco.journal import lines
+from tunedeco.journal import lines, mending
 from tunedeco.journal.journal import FILE_NAME, TABLE, found
 from tunedeco.journal.lock import Lock
 from tunedeco.journal.search_state import SearchState
 from tunedeco.journal.storage import rewrite
 from tunedeco.trial import State
 
-# To look for a flipped bit takes the square of a line's length:
-_LONGEST = 2**13  # bytes of a line that are looked at
-_MOST = 100  # damaged lines that are
+_MOST = 100  # damaged lines in which a flipped bit is looked for
 
 
 @dataclass(frozen=True)
@@ -98,7 +95,7 @@ def examined(directory: Path) -> Examination:
         except ValueError as problem:
             end = data.find(b"\n", position) + 1 or len(data)
             tries = known and len(damages) < _MOST
-            mended = tries and _mended(data, position, end, number, crc)
+            mended = tries and mending.mended(data, position, number, crc)
             place = data.count(b"\n", 0, position) + 1
             damages.append(Damage(place, position, str(problem), mended))
             if mended:
@@ -145,18 +142,6 @@ def _check_header(content: object, path: Path) -> None:
     except JournalError as error:
         msg = f"{path} cannot be read: {error}"
         raise JournalError(msg) from None
-
-
-def _mended(data: bytearray, position: int, end: int, number: int, crc: int) -> bool:
-    """Put right the one bit that was flipped in a line; return False if it was not one."""
-    for place in range(position, min(end, position + _LONGEST)):
-        for bit in range(8):
-            data[place] ^= 1 << bit
-            with suppress(ValueError):
-                if lines.parsed(data, position, number, crc) is not None:
-                    return True
-            data[place] ^= 1 << bit
-    return False
 
 
 def _sensible(

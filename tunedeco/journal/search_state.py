@@ -21,6 +21,9 @@ from tunedeco.events import (
 from tunedeco.space import Space, Values, flat
 from tunedeco.trial import Epoch, State, Trial
 
+Changes = Mapping[str, Any]
+"""What an event changes in a state."""
+
 
 @dataclass
 class SearchState:
@@ -60,8 +63,24 @@ class SearchState:
             raise NoTrialError(msg)
         return best
 
-    def apply(self, event: Event) -> None:  # noqa: C901 (a case for each event)
-        """Take in one event.
+    def apply(self, event: Event) -> None:
+        """Take in one event; the state is as it was if that raises.
+
+        Raises:
+            JournalError: it contradicts the ones before it.
+        """
+        self.take(self.changes(event))
+
+    def take(self, changes: Changes) -> None:
+        """Take in what `changes` returned of an event, before any other is taken in."""
+        for name, value in changes.items():
+            if name == "trial":
+                self.trials[value.number : value.number + 1] = [value]
+            else:
+                setattr(self, name, value)
+
+    def changes(self, event: Event) -> Changes:  # noqa: PLR0911 (one for each event)
+        """Return what an event changes: fields of the state, and one ``"trial"``, old or new.
 
         Raises:
             JournalError: it contradicts the ones before it.
@@ -69,82 +88,95 @@ class SearchState:
         match event:
             case Created():
                 self._check(self.created is None, event, "the search exists already")
-                self.created, self.space = event, event.space
+                return {"created": event, "space": event.space}
             case Started():
-                self.budgets, self.pinned, self.stopped = event.budgets, event.pinned, None
-                self.sessions.append(event.runtime)
+                return {
+                    "budgets": event.budgets,
+                    "pinned": event.pinned,
+                    "stopped": None,
+                    "sessions": [*self.sessions, event.runtime],
+                }
             case Extended():
-                self._extend(event)
+                return self._extended(event)
             case Proposed():
                 self._check(self.created is not None, event, "the search does not exist yet")
                 self._check(event.trial == len(self.trials), event, "trials come in order")
-                self.trials.append(Trial(event.trial, event.values, event.until))
+                return {"trial": Trial(event.trial, event.values, event.until)}
             case Resumed():
-                self._resume(event)
+                return self._resumed(event)
             case Built():
-                self._build(event)
+                return self._built(event)
             case Trained():
-                self._train(event)
+                return self._trained(event)
             case Ended():
-                self._end(event)
+                return self._ended(event)
             case Stopped():
-                self.stopped = event.reason
-                if event.reason != "interrupted":
-                    self.failures = []
+                rests = event.reason != "interrupted"
+                return {"stopped": event.reason} | ({"failures": []} if rests else {})
+        msg = f"{type(event).__name__} is no event of a search"
+        raise JournalError(msg)
 
-    def _extend(self, event: Extended) -> None:
+    def _extended(self, event: Extended) -> Changes:
         self._check(self.created is not None, event, "the search does not exist yet")
         assert self.created is not None
-        self.space = event.space.extended(event.met)
-        self.created = replace(
-            self.created, space=event.space, oracle=event.oracle, seed=event.seed
-        )
         known = [self.outside.get(trial.number, trial) for trial in self.trials]
-        self.outside = {t.number: t for t in known if t.number not in event.carried}
-        self.trials = [_set_aside(t) if t.number in self.outside else t for t in known]
-        self.epochs = sum(len(t.epochs) for t in known if t.number not in self.outside)
-        self.failures, self.stopped = [], None
+        outside = {t.number: t for t in known if t.number not in event.carried}
+        return {
+            "space": event.space.extended(event.met),
+            "created": replace(
+                self.created, space=event.space, oracle=event.oracle, seed=event.seed
+            ),
+            "outside": outside,
+            "trials": [_set_aside(t) if t.number in outside else t for t in known],
+            "epochs": sum(len(t.epochs) for t in known if t.number not in outside),
+            "failures": [],
+            "stopped": None,
+        }
 
-    def _build(self, event: Built) -> None:
+    def _built(self, event: Built) -> Changes:
         trial = self._running(event)
         met = [h for h in event.met if h.key not in self.space.by_key]
-        self.space = self.space.extended(met) if met else self.space
-        if self.space.conditional:
+        space = self.space.extended(met) if met else self.space
+        if space.conditional:
             asked = flat(event.values)
-            expected = flat(self.space.asked(self.space.assigned(asked)))
-            unforeseen = [key for key in asked if key in self.space.by_key and key not in expected]
+            expected = flat(space.asked(space.assigned(asked)))
+            unforeseen = [key for key in asked if key in space.by_key and key not in expected]
             if unforeseen:  # their conditions are not what tracing took them for
-                self.space = self.space.unconditional(unforeseen)
-        self.trials[event.trial] = replace(
+                space = space.unconditional(unforeseen)
+        built = replace(
             trial,
             values=event.values,
             parameters=event.parameters,
             precision=event.precision,
             inputs=event.inputs,
         )
+        return {"space": space, "trial": built}
 
-    def _train(self, event: Trained) -> None:
+    def _trained(self, event: Trained) -> Changes:
         trial = self._running(event)
         for number, epoch in enumerate(event.epochs, len(trial.epochs) + 1):
             self._check(epoch.epoch == number, event, "epochs come in order")
+        epochs = len(trial.epochs) + len(event.epochs)
+        self._check(event.checkpoint.epoch == epochs, event, "its checkpoint is of another epoch")
         latest = (*trial.checkpoints, event.checkpoint)[-2:]
-        self.trials[event.trial] = self._scored(trial, event.epochs, checkpoints=latest)
-        self.epochs += len(event.epochs)
+        return {
+            "trial": self._scored(trial, event.epochs, checkpoints=latest),
+            "epochs": self.epochs + len(event.epochs),
+        }
 
-    def _end(self, event: Ended) -> None:
+    def _ended(self, event: Ended) -> Changes:
         trial = replace(self._running(event), state=event.state, error=event.error)
         if event.state is State.FAILED:  # what broke is no recommendation
             trial = replace(trial, score=None, loss=None, best_epoch=None)
-        self.trials[event.trial] = trial
         row = [e for e in (*self.failures, event) if e.state is event.state]
-        self.failures = row if event.state in (State.FAILED, State.REJECTED) else []
+        unlucky = event.state in (State.FAILED, State.REJECTED)
+        return {"trial": trial, "failures": row if unlucky else []}
 
-    def _resume(self, event: Resumed) -> None:
+    def _resumed(self, event: Resumed) -> Changes:
         self._check(0 <= event.trial < len(self.trials), event, "there is no such trial")
         trial = self.trials[event.trial]
         kept = trial.epochs[: event.epoch]
         self._check(len(kept) == event.epoch, event, "it was not trained so far")
-        self.epochs -= len(trial.epochs) - len(kept)
         blank = replace(
             trial,
             state=State.RUNNING,
@@ -154,7 +186,7 @@ class SearchState:
             best_epoch=None,
             epochs=(),
         )
-        self.trials[event.trial] = self._scored(
+        resumed = self._scored(
             blank,
             kept,
             checkpoints=tuple(
@@ -162,6 +194,7 @@ class SearchState:
             ),
             runtime={"resumes": trial.runtime.get("resumes", 0) + 1},
         )
+        return {"trial": resumed, "epochs": self.epochs - len(trial.epochs) + len(kept)}
 
     def _scored(self, trial: Trial, epochs: Sequence[Epoch], **changes: Any) -> Trial:  # noqa: ANN401 (fields)
         """Return a trial with more epochs, and whatever else changes with them."""
@@ -188,7 +221,7 @@ class SearchState:
 
     def _check(self, holds: bool, event: Event, problem: str) -> None:  # noqa: FBT001 (a condition)
         if not holds:
-            msg = f"the journal contradicts itself at {event.to_json()!r:.200}: {problem}"
+            msg = f"{event.to_json()!r:.200} contradicts the events before it: {problem}"
             raise JournalError(msg)
 
 

@@ -1,17 +1,24 @@
 """What `tunedeco doctor` says of a search: its journal, and the checkpoints that it needs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tunedeco.executors import checkpoints
 from tunedeco.journal.repair import Examination
-from tunedeco.journal.search_state import SearchState
 from tunedeco.report.tables import ranked, scored, status_line
 from tunedeco.trial import State, Trial
 
 
-def health(found: Examination) -> dict[str, Any]:
+class BadCheckpoint(NamedTuple):
+    """A checkpoint that is needed, and is not there or not whole."""
+
+    trial: Trial
+    file: Path
+    problem: str
+
+
+def health(found: Examination, bad: Sequence[BadCheckpoint]) -> dict[str, Any]:
     """Return what was found, as JSON."""
     state = found.state
     return {
@@ -27,12 +34,12 @@ def health(found: Examination) -> dict[str, Any]:
         "kept_as": None if found.aside is None else str(found.aside),
         "checkpoints": [
             {"trial": trial.number, "file": str(file), "problem": problem}
-            for trial, file, problem in _bad_checkpoints(state, found.path.parent)
+            for trial, file, problem in bad
         ],
     }
 
 
-def described(found: Examination) -> str:
+def described(found: Examination, bad: Sequence[BadCheckpoint]) -> str:
     """Return what was found, as text, and what to do."""
     directory = found.path.parent
     lines = []
@@ -62,13 +69,7 @@ def described(found: Examination) -> str:
         lines.append("there is no search in what can be read")
     else:
         lines.append(status_line(found.state))
-    for trial, file, problem in _bad_checkpoints(found.state, directory):
-        effect = (
-            "it goes on from an earlier one, or from its beginning"
-            if trial.state is State.RUNNING
-            else "its weights are lost, its score is not"
-        )
-        lines.append(f"{file}, of trial {trial.number}, is {problem}: {effect}")
+    lines += _of_checkpoints(bad)
     if found.aside is not None:
         lines.append(f"repaired; the damaged journal is kept as {found.aside}")
     elif not found.sound and found.state.created is not None:
@@ -76,14 +77,25 @@ def described(found: Examination) -> str:
     return "\n".join(lines)
 
 
-def _bad_checkpoints(state: SearchState, directory: Path) -> Iterator[tuple[Trial, Path, str]]:
+def _of_checkpoints(bad: Sequence[BadCheckpoint]) -> Iterator[str]:
+    for trial, file, problem in bad:
+        effect = (
+            "it goes on from an earlier one, or from its beginning"
+            if trial.state is State.RUNNING
+            else "its weights are lost, its score is not"
+        )
+        yield f"{file}, of trial {trial.number}, is {problem}: {effect}"
+    if bad:
+        yield "no checkpoint can be repaired, and none need be: the search does without"
+
+
+def bad_checkpoints(found: Examination) -> Iterator[BadCheckpoint]:
     """Yield the checkpoints that are needed and not whole: of running trials, and of the best."""
-    best = ranked(scored(state))[:1]
-    running = [t for t in state.trials if t.state is State.RUNNING]
+    best = ranked(scored(found.state))[:1]
+    running = [t for t in found.state.trials if t.state is State.RUNNING]
+    directory = found.path.parent / "checkpoints"
     for trial in (*best, *running):
         for checkpoint in trial.checkpoints[-1:]:
-            file = checkpoints.path(
-                directory / "checkpoints", trial.number, checkpoint.epoch, checkpoint.step
-            )
+            file = checkpoints.path(directory, trial.number, checkpoint.epoch, checkpoint.step)
             if (problem := checkpoints.problem(file, checkpoint.sha256)) is not None:
-                yield trial, file, problem
+                yield BadCheckpoint(trial, file, problem)

@@ -96,6 +96,7 @@ def status(state: SearchState) -> dict[str, Any]:
         "trials": {str(s): sum(t.state is s for t in state.trials) for s in State},
         "epochs": state.epochs,
         "budgets": dict(state.budgets),
+        **({"pinned": state.pinned} if state.pinned else {}),
         "stopped": state.stopped,
         "best": best,
         "runtime": {

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field, replace
 from tunedeco.conditions import Key
 from tunedeco.domains import Domain, Value
 from tunedeco.errors import TunedecoError
+from tunedeco.narrowing import pinned
 from tunedeco.randomness import permuted
 from tunedeco.space import Coverage, Hyperparameter, Space, flat
 from tunedeco.tracing.flow import Flow, Jump, followed
@@ -95,7 +96,7 @@ def _deciders(runs: "_Runs", base: Sample) -> list[Key]:
     found: dict[Key, None] = {}
     domains = {k: runs.met[k].domain for k in base.given if k not in runs.deciding}
     others = {
-        key: [v for v in _values(domain, _PROBES) if v != base.given[key]]
+        key: [v for v in _values(domain, _PROBES) if repr(v) != repr(base.given[key])]
         for key, domain in domains.items()
     }
     for turn in range(2 * _PROBES):  # side by side, then each in an order of its own
@@ -131,7 +132,7 @@ def _confirmed(runs: "_Runs") -> bool | None:
     """
     space, _ = runs.learned()
     decides = [k for k in runs.deciding if space.domains[k].size is not None]
-    tested = space.pinned({h.key: h.default for h in space if h.key not in decides})
+    tested = pinned(space, {h.key: h.default for h in space if h.key not in decides})
     assert tested.size is not None
     # all of them; or all of each part that no condition connects to another, and some of the whole
     whole = tested.size <= runs.limit

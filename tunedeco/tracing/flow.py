@@ -3,25 +3,32 @@
 Two runs with the same fingerprint executed the same instructions in the same order, so what
 differed between them decided nothing. Code of Keras, of its backends and of the standard library
 is not followed: it may look at any value, and asks for no hyperparameter.
+
+What is followed are basic blocks, since Python tells of each instruction only until it has been
+executed often enough to be joined with the next one.
 """
 
+import dis
 import gc
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 _LIBRARIES = ("jax", "jaxlib", "keras", "numpy", "tensorflow", "torch", "tunedeco")
 
-_skipped: set[str] = set()  # files seen so far that hold no code of the user's
+Block = tuple[int, int]
+"""A code object, by its address, and the offset at which a basic block of it begins."""
 
-Jump = tuple[int, int, int, int]
-"""From an instruction of a code object to another one of another."""
+Jump = tuple[Block, Block]
+
+_skipped: set[str] = set()  # files seen so far that hold no code of the user's
 
 
 class Flow:
@@ -30,7 +37,8 @@ class Flow:
     def __init__(self) -> None:
         self.fingerprint = 0
         self.jumps: set[Jump] = set()
-        self._at = (0, 0)
+        self._at: Block = (0, 0)
+        self._offset = 0
 
     def _called(self, frame: FrameType, event: str, arg: Any) -> Any:  # noqa: ANN401, ARG002 (as sys.settrace wants it)
         filename = frame.f_code.co_filename
@@ -40,32 +48,31 @@ class Flow:
             _skipped.add(filename)
             return None
         # in this order: Python 3.13 tells of the instructions of a frame that is traced already
-        frame.f_trace = self._executed
+        frame.f_trace = partial(self._executed, _begins(frame.f_code))
         frame.f_trace_lines, frame.f_trace_opcodes = False, True
-        return self._executed
+        return frame.f_trace
 
-    def _executed(self, frame: FrameType, event: str, arg: Any) -> Any:  # noqa: ANN401, ARG002
+    def _executed(self, begins: Sequence[int], frame: FrameType, event: str, arg: Any) -> Any:  # noqa: ANN401, ARG002
         if event == "opcode":
-            at = (id(frame.f_code), frame.f_lasti)
-            self.jumps.add((*self._at, *at))
-            self.fingerprint = hash((self.fingerprint, at))
-            self._at = at
-        return self._executed
+            offset = frame.f_lasti
+            at = (id(frame.f_code), begins[offset // 2])
+            if at != self._at or offset <= self._offset:
+                self.jumps.add((self._at, at))
+                self.fingerprint = hash((self.fingerprint, at))
+                self._at = at
+            self._offset = offset
+        return frame.f_trace
 
 
 @contextmanager
 def followed() -> Iterator[Flow | None]:
-    """Follow what runs in the block; None where a debugger or a coverage tool already does.
-
-    No garbage is collected in it: that comes at any time, and runs finalizers and callbacks, which
-    would look like another way.
-    """
+    """Follow what runs in the block; None where a debugger or a coverage tool already does."""
     if sys.gettrace() is not None:
         yield None
         return
     flow = Flow()
-    collecting = gc.isenabled()
-    gc.disable()
+    collects = gc.isenabled()
+    gc.disable()  # what it calls, such as a finalizer, would seem to be called by anybody
     # or Python 3.12 tells of no instruction before the next trace function is set
     sys._getframe().f_trace_opcodes = True  # noqa: SLF001
     sys.settrace(flow._called)  # noqa: SLF001 (its own)
@@ -73,8 +80,23 @@ def followed() -> Iterator[Flow | None]:
         yield flow
     finally:
         sys.settrace(None)
-        if collecting:
+        if collects:
             gc.enable()
+
+
+@cache
+def _begins(code: CodeType) -> Sequence[int]:
+    """Return, for each instruction, the offset at which its basic block begins."""
+    instructions = list(dis.get_instructions(code))
+    begins = {0, *(i.offset for i in instructions if i.is_jump_target)}
+    for instruction, after in pairwise(instructions):
+        if instruction.opcode in dis.hasjrel or instruction.opcode in dis.hasjabs:
+            begins.add(after.offset)
+    latest, found = 0, []
+    for offset in range(0, len(code.co_code), 2):
+        latest = offset if offset in begins else latest
+        found.append(latest)
+    return found
 
 
 @cache

@@ -158,7 +158,7 @@ class HyperParameters:
         """Return the value of a hyperparameter that has been declared.
 
         Raises:
-            HyperparameterError: it is inactive.
+            ValueError: it is inactive.
             KeyError: it has not been declared.
         """
         full = self._full(name)
@@ -166,7 +166,7 @@ class HyperParameters:
             return self._values[full]
         if any(full == met for met, _ in self._met):
             msg = f"{full} is currently inactive"
-            raise HyperparameterError(msg)
+            raise ValueError(msg)
         msg = f"{full} does not exist"
         raise KeyError(msg)
 
