@@ -1,5 +1,6 @@
 """Claims about following a run: which way it took, told alike on every version of Python."""
 
+import gc
 import sys
 from collections.abc import Callable
 
@@ -33,6 +34,22 @@ def test_the_first_run_is_like_the_second() -> None:
         first, second = way(program, far), way(program, far)
         assert first.fingerprint == second.fingerprint != 0
         assert first.jumps == second.jumps
+
+
+def test_collecting_garbage_is_no_way() -> None:
+    """What runs when garbage happens to be collected is not taken for the function's own."""
+    program, collected = fresh(), []
+    finalized = lambda phase, info: collected.append(phase)
+    gc.callbacks.append(finalized)
+    before = gc.get_threshold()
+    gc.set_threshold(3)  # within nearly every run, at another place each time
+    try:
+        assert len({way(program, True).fingerprint for _ in range(20)}) == 1
+        assert gc.isenabled()
+        assert collected
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(finalized)
 
 
 def test_another_way_is_another_fingerprint() -> None:
