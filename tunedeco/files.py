@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,6 +30,25 @@ def replacing(path: Path) -> Iterator[io.BufferedRandom]:
         with suppress(OSError):
             temporary.unlink()
         raise
+
+
+def clear_abandoned(directory: Path) -> None:
+    """Delete what `replacing` left in a directory when its process was killed."""
+    with suppress(OSError):  # it is in nobody's way
+        for file in directory.glob(".*.tmp"):
+            found = re.fullmatch(r"\..+\.(\d+)\.tmp", file.name)
+            if found and not _alive(int(found[1])):
+                file.unlink()
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # it is somebody else's
+        pass
+    return True
 
 
 def flush_directory(directory: Path) -> None:

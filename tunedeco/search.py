@@ -28,11 +28,12 @@ from tunedeco.errors import (
 )
 from tunedeco.events import Created, Ended, Event, Extended, Proposed, Resumed, Started, Stopped
 from tunedeco.executors.base import Executor, Interrupted, Slice
+from tunedeco.files import clear_abandoned
 from tunedeco.journal.journal import Journal
 from tunedeco.journal.search_state import SearchState
 from tunedeco.oracles import Done, Oracle, Start
 from tunedeco.space import Hyperparameter, Space, flat, nested
-from tunedeco.trial import State
+from tunedeco.trial import State, Trial
 
 MAX_REJECTIONS = 100
 """Rejected trials in a row that stop a search: they cost no epochs, so no budget would."""
@@ -82,6 +83,8 @@ def open_search(
     with ExitStack() as stack:
         journal = stack.enter_context(Journal(directory))
         journal.lock()
+        for folder in (directory, directory / "checkpoints"):
+            clear_abandoned(folder)
         state = journal.state()
         differences = compare(state.created, wanted) if state.created else []
         if not differences and not (overwrite and state.created):
@@ -228,7 +231,7 @@ class Search:
         self._executor = executor
         self._budgets = budgets
         self._observe = observe
-        self._running = 0
+        self._under_way: dict[int, int] = {}  # trials that the executor has, and up to which epoch
         self._seed = 0
         self._pinned: dict[Key, Value] = {}
 
@@ -266,7 +269,7 @@ class Search:
         pinned = nested((h, self._pinned[h.key]) for h in state.space if h.key in self._pinned)
         self._record(Started(asdict(self._budgets), circumstances(), pinned))
         self._submit(interrupted)
-        while self._running:
+        while self._under_way:
             try:
                 self._executor.wait(self._record)
             except Interrupted:
@@ -281,17 +284,30 @@ class Search:
 
     def _submit(self, interrupted: list[int]) -> None:
         """Keep the executor busy: with interrupted trials first, then with new ones."""
-        while self._running < self._executor.capacity:
+        while len(self._under_way) < self._executor.capacity:
             if interrupted:
-                number = interrupted.pop(0)
+                waiting = self._state.trials[interrupted.pop(0)]
+                trial = self._affordable(waiting)
+                if len(trial.epochs) == trial.until < waiting.until:
+                    continue  # it goes on when there is more budget
             else:
                 decision = self._next()
                 if isinstance(decision, str):
                     return
                 self._record(decision)
-                number = decision.trial
-            self._running += 1
-            self._executor.submit(Slice(self._state.trials[number], self._seed))
+                trial = self._state.trials[decision.trial]
+            self._under_way[trial.number] = trial.until
+            self._executor.submit(Slice(trial, self._seed))
+
+    def _affordable(self, trial: Trial) -> Trial:
+        """Return a trial that goes on, cut to what a budget leaves that is smaller by now."""
+        state, budget = self._state, self._budgets.epoch_budget
+        if budget is None:
+            return trial
+        under_way = self._under_way.items()
+        promised = sum(until - len(state.trials[number].epochs) for number, until in under_way)
+        left = budget - state.epochs - promised
+        return replace(trial, until=min(trial.until, len(trial.epochs) + max(left, 0)))
 
     def _pins(self, groups: Collection[str] | None, freeze: Mapping[str, Any]) -> dict[Key, Value]:
         """Return what to hold; a run that goes on holds what the one before it held."""
@@ -352,7 +368,7 @@ class Search:
     def _record(self, event: Event) -> None:
         _recorded(event, self._journal, self._state)
         if isinstance(event, Ended):
-            self._running -= 1
+            self._under_way.pop(event.trial, None)
         self._observe(event)
 
     def _check_failures(self) -> None:

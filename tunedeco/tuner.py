@@ -217,23 +217,22 @@ class Tuner:
                 print(_what_is_carried(event, state))  # noqa: T201 (as the documentation promises)
             return event
 
-        journal, state = open_search(
-            self.directory,
-            wanted,
-            overwrite=self.overwrite,
-            extend=extended if self.extend else None,
-        )
-        self._state = state
-        progress = Progress(state, self._epochs_in_all(space), verbose)
-
         def observe(event: Event) -> None:
             if isinstance(event, (Started, Trained, Ended)):  # Started: what a crash left undone
                 checkpoints.prune(self._checkpoints, self._kept(state))
             progress.update(event)
 
-        search = Search(journal, state, self.oracle, executor, self.budgets, observe)
         with contextlib.ExitStack() as stack:
+            journal, state = open_search(
+                self.directory,
+                wanted,
+                overwrite=self.overwrite,
+                extend=extended if self.extend else None,
+            )
             stack.callback(journal.close)
+            self._state = state
+            progress = Progress(state, self._epochs_in_all(space), verbose)
+            search = Search(journal, state, self.oracle, executor, self.budgets, observe)
             stack.callback(executor.close)
             stack.callback(progress.close)
             caught = stack.enter_context(signals.caught(executor.interrupt))

@@ -201,6 +201,56 @@ def test_no_checkpoint_left(
     assert numbers(search(make_tuner(max_epochs=4), arrays)) == whole
 
 
+class Own(keras.Model):
+    """Cannot be built from shapes with an open number of samples; on TensorFlow only by training.
+
+    The other backends build a model from the shapes of a batch before they train it.
+    """
+
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        self.hidden = keras.layers.Dense(units, activation="relu")
+        self.drop = keras.layers.Dropout(0.3)
+        self.last = keras.layers.Dense(3)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        refused = not training if keras.backend.backend() == "tensorflow" else x.shape[0] is None
+        if refused:
+            raise ValueError
+        return self.last(self.drop(self.hidden(x), training=training))
+
+
+def own_fn() -> keras.Model:
+    model = Own(Choice("units", [4, 8]))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.01), loss=loss)
+    return model
+
+
+def test_a_model_that_only_training_builds(
+    arrays: Arrays, make_tuner: MakeTuner, numbers: Numbers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that cannot be built before it trains goes on from its checkpoint all the same."""
+    monkeypatch.setattr("tunedeco.executors.watch._SHARE", 1e9)  # a checkpoint at each epoch
+    begun: list[int] = []
+    count = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: begun.append(epoch))
+
+    def run(directory: str, *more: keras.callbacks.Callback) -> list[Any]:
+        tuner = make_tuner(
+            own_fn, objective="loss", max_trials=1, max_epochs=4, directory=directory
+        )
+        tuner.search(*arrays, batch_size=8, callbacks=lambda trial: [count, *more], verbose=0)
+        assert tuner.trials[0].error is None
+        return numbers(tuner)
+
+    whole = run("whole")
+    with pytest.raises(Stop):
+        run("parted", Die(2, 3))
+    begun.clear()
+    assert run("parted") == whole
+    assert begun == [2, 3]
+
+
 class Counting(keras.callbacks.Callback):
     """A user's callback with a memory: stops after three epochs."""
 
@@ -295,6 +345,32 @@ def test_a_full_disk(
     with faults.installed(), pytest.raises((CheckpointError, JournalError), match="No space left"):
         search(make_tuner(max_epochs=4), arrays)
     assert numbers(search(make_tuner(max_epochs=4), arrays)) == whole
+
+
+def test_a_disk_that_a_callback_finds_full(
+    whole: list[Any], arrays: Arrays, make_tuner: MakeTuner, numbers: Numbers
+) -> None:
+    """Where a callback of the user's cannot write, the search stops too, and no trial fails."""
+
+    class Full(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            if epoch == 2:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(CheckpointError, match=r"a callback cannot write .* make room"):
+        search(make_tuner(max_epochs=4), arrays, Full())
+    assert numbers(search(make_tuner(max_epochs=4), arrays)) == whole
+
+
+def test_a_callback_that_could_not_be_reminded(arrays: Arrays, make_tuner: MakeTuner) -> None:
+    """A callback with `get_state` and no `set_state` is refused before anything relies on it."""
+
+    class Half(keras.callbacks.Callback):
+        def get_state(self) -> int:
+            return 3
+
+    with pytest.raises(ConfigurationError, match=r"Half has get_state\(\) and no set_state"):
+        search(make_tuner(), arrays, Half())
 
 
 def test_a_callback_that_would_resume_by_itself(arrays: Arrays, make_tuner: MakeTuner) -> None:

@@ -4,6 +4,7 @@ import errno
 import itertools
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -353,6 +354,39 @@ def test_a_grid_over_a_continuous_space_is_refused(tmp_path: Path) -> None:
     run = run_search(tmp_path, continuous_fn, oracle=Grid())
     assert isinstance(run.error, OracleError)
     assert "a/start, b/rate is continuous: use Linear or Logarithmic" in str(run.error)
+
+
+@pytest.mark.parametrize("budget", range(1, 9))
+def test_a_smaller_budget_holds_for_what_was_begun(tmp_path: Path, budget: int) -> None:
+    """With a smaller epoch_budget later, no trial that goes on exceeds it; a larger one ends it.
+
+    What was cut off at the smaller budget is a shorter trial, what got nothing goes on.
+    """
+    first = run_search(tmp_path, plain_fn, epoch_budget=9, interrupt_at=9)
+    spent = first.state.epochs
+    assert first.state.trials[-1].state is State.RUNNING
+    second = run_search(tmp_path, plain_fn, epoch_budget=budget)
+    assert second.state.epochs == max(budget, spent)
+    assert second.state.stopped == "epoch_budget"
+    assert not run_search(tmp_path, plain_fn, epoch_budget=budget).executor.trained
+    third = run_search(tmp_path, plain_fn, epoch_budget=12)
+    assert third.state.epochs == 12
+    assert all(trial.state is State.COMPLETED for trial in third.state.trials)
+
+
+def test_what_a_killed_process_left_is_cleared(tmp_path: Path) -> None:
+    """Half-written files of dead processes are deleted by the next search, all others stay."""
+    run_search(tmp_path, plain_fn, max_trials=1)
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    abandoned = [f".journal.jsonl.{dead.pid}.tmp", f".best.json.{dead.pid}.tmp"]
+    kept = [f".other.json.{os.getpid()}.tmp", ".mine.tmp", f"notes.{dead.pid}.tmp"]
+    for name in (*abandoned, *kept):
+        (tmp_path / name).touch()
+    run_search(tmp_path, plain_fn, max_trials=2)
+    there = {file.name for file in tmp_path.iterdir()}
+    assert there.issuperset(kept)
+    assert there.isdisjoint(abandoned)
 
 
 def test_what_an_oracle_raises_passes_through(tmp_path: Path) -> None:

@@ -110,6 +110,13 @@ def prepare(
     return FitData(x, arrays, validation_data, options)
 
 
+def first_batch(x: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401 (whatever fit takes in batches)
+    """Return ``x, y, sample_weight`` of a batch of data that is no arrays."""
+    batch = x[0] if isinstance(x, keras.utils.PyDataset) else next(iter(x))
+    unpacked: tuple[Any, Any, Any] = keras.utils.unpack_x_y_sample_weight(batch)
+    return unpacked
+
+
 def input_spec(data: FitData) -> Any:  # noqa: ANN401 (a JSON tree)
     """Return shapes and dtypes of the model's inputs as JSON, or None where they cannot be told.
 

@@ -7,6 +7,7 @@ clean Keras state and from seeds of its own, so that a trial does not depend on 
 
 import contextlib
 import copy
+import errno
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +29,7 @@ from tunedeco.errors import (
 from tunedeco.events import Built, Ended, Resumed
 from tunedeco.executors import checkpoints, devices
 from tunedeco.executors.base import Emit, Interrupted, Slice
-from tunedeco.executors.data import Callbacks, FitData, input_spec, symbolic
+from tunedeco.executors.data import Callbacks, FitData, first_batch, input_spec, symbolic
 from tunedeco.executors.training_state import put
 from tunedeco.executors.watch import Job, Pace, Snapshot, TooLarge, Watch
 from tunedeco.objective import Objective
@@ -93,6 +94,7 @@ class KerasExecutor:
 
         Raises:
             Interrupted: `interrupt` was called; all that was emitted is on disk.
+            CheckpointError: the disk is full or cannot be written, be it by a callback of the user.
             ConfigurationError: something is wrong with the search and not with the trial, such as
                 an objective that the logs do not contain.
         """
@@ -106,7 +108,14 @@ class KerasExecutor:
                 end = self._train(work, emit)
             except (ConfigurationError, JournalError, CheckpointError, Interrupted):
                 raise  # it concerns the search, and would be the same in every trial
-            except Exception as error:  # noqa: BLE001 (whatever user code raises fails its trial)
+            except Exception as error:
+                if _of_the_disk(error):
+                    msg = (
+                        f"a callback cannot write ({error}); nothing is lost: make room and run "
+                        "the search again"
+                    )
+                    raise CheckpointError(msg) from error
+                # whatever user code raises fails its trial
                 end = Ended(work.trial.number, State.FAILED, describe(error))
         emit(end)  # out here: whoever hears of the end does not fail the trial
 
@@ -157,7 +166,12 @@ class KerasExecutor:
             )
         )
         if begun:
-            watch.snapshot = self._latest(trial) if model.built else Snapshot()
+            watch.snapshot = self._latest(trial)
+            if watch.snapshot.arrays and not model.built:
+                try:  # only training can build it; what that changes is restored
+                    model.train_on_batch(*first_batch(arguments["x"]))
+                except Exception:  # noqa: BLE001 (fit says what is wrong, from the beginning)
+                    model, watch.snapshot = self._made(work)[0], Snapshot()
             emit(Resumed(number, watch.snapshot.epoch, watch.snapshot.step))
         try:
             watch.train(model, arguments)
@@ -336,6 +350,14 @@ def _build(model: keras.Model, inputs: object) -> None:
     """Create the weights of a model from what `input_spec` said, where it has none yet."""
     if not model.built and inputs is not None:
         model(symbolic(inputs))
+
+
+def _of_the_disk(error: BaseException) -> bool:
+    """Return whether an error is of the disk: it would be the same in every trial."""
+    full = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+    # HDF5, which Keras writes weights with, says the number in its text only
+    named = any(f"errno = {number}," in str(error) for number in full)
+    return isinstance(error, OSError) and (error.errno in full or named)
 
 
 def describe(error: BaseException) -> dict[str, str]:

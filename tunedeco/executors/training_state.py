@@ -74,11 +74,18 @@ def callbacks_state(
 
     Keras's own are known; any other may have ``get_state()``, which returns JSON, and
     ``set_state(state)``.
+
+    Raises:
+        ConfigurationError: one has only the first of these, or returns what JSON cannot hold.
     """
     states: list[Any] = []
     arrays: Arrays = {}
     for i, (kind, callback) in enumerate(_labelled(callbacks).items()):
         if hasattr(callback, "get_state"):
+            if not hasattr(callback, "set_state"):
+                name = kind.split(maxsplit=1)[0]
+                msg = f"the callback {name} has get_state() and no set_state(state): give it both"
+                raise ConfigurationError(msg)
             state = _json(callback.get_state(), kind)
         else:
             state = {n: _plain(getattr(callback, n, None)) for n in _remembered(callback)}
