@@ -22,8 +22,8 @@ from tunedeco.errors import NeedsWeights
 
 pytestmark = pytest.mark.keras
 
-sys.path.insert(0, str(Path(__file__).parent))
-import zoo  # noqa: E402 (beside this file, whatever pytest's import mode)
+sys.path.insert(0, str(Path(__file__).parent / "functions"))
+import zoo  # noqa: E402 (whatever pytest's import mode)
 import zoo_hp  # noqa: E402
 
 
