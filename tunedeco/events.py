@@ -44,6 +44,10 @@ class Created(Event):
     oracle: Mapping[str, Any]
     seed: int
     runtime: Mapping[str, Any] = field(default_factory=dict)
+    executions: int = 1
+    """How often each trial is trained, from a seed of its own each time."""
+    folds: int | None = None
+    """Into how many parts the data is cut, each execution being judged on another one."""
 
     def to_json(self) -> dict[str, Any]:
         return super().to_json() | {
@@ -116,6 +120,19 @@ class Proposed(Event):
     trial: int
     values: Values
     until: int
+    bracket: int | None = None
+    rung: int | None = None
+
+
+@final
+@dataclass(frozen=True)
+class Continued(Event):
+    """The oracle asked for more epochs of a trial that was completed."""
+
+    kind: ClassVar[str] = "continued"
+    trial: int
+    until: int
+    rung: int | None = None
 
 
 @final
@@ -128,6 +145,7 @@ class Resumed(Event):
     epoch: int
     step: int
     """Batches of the next epoch that are trained already."""
+    execution: int = 0
 
 
 @final
@@ -143,6 +161,7 @@ class Built(Event):
     parameters: int
     precision: str
     inputs: Any
+    execution: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return super().to_json() | {"met": [h.to_json() for h in self.met]}
@@ -166,6 +185,8 @@ class Trained(Event):
     epochs: tuple[Epoch, ...]
     """None, where training was interrupted within an epoch."""
     checkpoint: Checkpoint
+    execution: int = 0
+    runtime: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return super().to_json() | {
@@ -175,19 +196,37 @@ class Trained(Event):
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Trained":
-        epochs = tuple(map(Epoch.from_json, data["epochs"]))
-        return cls(data["trial"], epochs, Checkpoint.from_json(data["checkpoint"]))
+        return cls(
+            **{
+                **data,
+                "epochs": tuple(map(Epoch.from_json, data["epochs"])),
+                "checkpoint": Checkpoint.from_json(data["checkpoint"]),
+            }
+        )
+
+
+@final
+@dataclass(frozen=True)
+class Lost(Event):
+    """The process that trained a trial died; the trial goes on in another one."""
+
+    kind: ClassVar[str] = "lost"
+    trial: int
+    execution: int
+    reason: str
 
 
 @final
 @dataclass(frozen=True)
 class Ended(Event):
-    """A trial came to its end, well or not."""
+    """A trial came to its end, well or not, or to rest."""
 
     kind: ClassVar[str] = "ended"
     trial: int
     state: State
     error: Mapping[str, str] | None = None
+    execution: int = 0
+    runtime: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Ended":
@@ -201,13 +240,17 @@ class Stopped(Event):
 
     kind: ClassVar[str] = "stopped"
     reason: str
-    """``epoch_budget``, ``max_trials``, ``exhausted`` (the oracle has no more), ``failures`` or
-    ``rejections``."""
+    """``epoch_budget``, ``time_budget``, ``max_trials``, ``target``, ``exhausted`` (the oracle has
+    no more), ``failures``, ``rejections``, or ``interrupted``."""
+    runtime: Mapping[str, Any] = field(default_factory=dict)
 
 
 _KINDS: dict[str, type[Event]] = {
     event.kind: event
-    for event in (Created, Started, Extended, Proposed, Resumed, Built, Trained, Ended, Stopped)
+    for event in (
+        *(Created, Started, Extended, Proposed, Continued, Resumed, Built, Trained, Lost, Ended),
+        Stopped,
+    )
 }
 _FIELDS = {event: tuple(f.name for f in fields(event)) for event in _KINDS.values()}  # type: ignore[arg-type]
 

@@ -25,9 +25,16 @@ def stream(seed: int, number: int, purpose: str) -> random.Random:
     return random.Random(digest(seed, number, purpose))  # noqa: S311 (no secrets here)
 
 
-def training_seed(seed: int, number: int) -> int:
-    """Return the 32-bit seed that a trial's weights, dropout and shuffling start from."""
-    return digest(seed, number, "training") % 2**32
+def training_seed(seed: int, number: int, execution: int, purpose: str) -> int:
+    """Return the 32-bit seed of something in one training of a trial.
+
+    Args:
+        seed: the seed of the search.
+        number: the trial's number.
+        execution: which training of it.
+        purpose: ``"weights"``, ``"epoch 3"`` for all that is random in one epoch, and so on.
+    """
+    return digest(seed, number, f"execution {execution} {purpose}") % 2**32
 
 
 def permuted(index: int, size: int, seed: int) -> int:

@@ -358,7 +358,8 @@ class _Bench:
         try:
             while waiting or self._under_way(numbers):
                 while waiting and self._under_way(numbers, waiting) < executor.capacity:
-                    executor.submit(Slice(self.state.trials[waiting.pop(0)], 0))
+                    trial = self.state.trials[waiting.pop(0)]
+                    executor.submit(Slice(trial, 0, trial.until))
                 before = len(events)
                 executor.wait(emit)
                 assert len(events) > before, "wait() emits at least one event"

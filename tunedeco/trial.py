@@ -19,8 +19,10 @@ class State(StrEnum):
 
     RUNNING = "running"
     """Proposed and not ended: training now, or interrupted."""
+    PAUSED = "paused"
+    """The search came to rest before all its epochs; it goes on first when there is more budget."""
     COMPLETED = "completed"
-    """Trained for all its epochs, or stopped early by a callback."""
+    """Trained as far as the oracle asked for, or stopped early by a callback."""
     DIVERGED = "diverged"
     """Its objective became NaN or infinite."""
     FAILED = "failed"
@@ -71,7 +73,11 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Trial:
-    """One configuration and what became of it."""
+    """One configuration and what became of it.
+
+    Where each is trained several times, every training is such a record too, under `executions`;
+    the trial itself then tells of all of them together.
+    """
 
     number: int
     """Its place in the order of proposals, from 0."""
@@ -81,12 +87,29 @@ class Trial:
     """The epoch up to which it is to be trained."""
     state: State = State.RUNNING
     score: float | None = None
-    """The best value of the objective over its epochs; None before the first, and if it failed."""
+    """The best value of the objective over its epochs; None before the first, and if it failed.
+
+    Of several executions, the mean of theirs."""
     best_epoch: int | None = None
-    """The epoch of that value, from 1; the earlier one where two are equal."""
+    """The epoch of that value, from 1; the earlier one where two are equal.
+
+    Of several executions, that of the best of them."""
     loss: float | None = None
     """The score in the sense of less is better, whatever the objective: what oracles compare."""
+    losses: tuple[float, ...] = ()
+    """The objective after each epoch, in that sense; NaN where it was not logged, or not finite."""
     epochs: tuple[Epoch, ...] = ()
+    """Of several executions, with the mean of what those logged that came so far."""
+    bracket: int | None = None
+    """In which bracket of a multi-fidelity oracle it competes, from 0."""
+    rung: int | None = None
+    """Up to which rung of its bracket it has been sent, from 0."""
+    execution: int = 0
+    """Which of its trial's executions this record is, from 0."""
+    executions: tuple["Trial", ...] = ()
+    """Each training by itself, where there are several; else none."""
+    spread: float | None = None
+    """The sample standard deviation of the executions' scores; None of fewer than two."""
     parameters: int | None = None
     """How many numbers the model holds in its weights; None before it is built."""
     precision: str | None = None
@@ -98,6 +121,31 @@ class Trial:
     error: Mapping[str, str] | None = None
     """``type``, ``message`` and ``traceback`` of a failure; ``message`` of a rejection."""
     runtime: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def runs(self) -> tuple["Trial", ...]:
+        """Every training of it, a record each: the executions, or the trial itself."""
+        return self.executions or (self,)
+
+    @property
+    def trained(self) -> int:
+        """Epochs trained, over all executions."""
+        return sum(len(run.epochs) for run in self.runs)
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether it was completed before the epoch it was sent to, as by a callback."""
+        return self.state is State.COMPLETED and all(r.epochs_left > 0 for r in self.runs)
+
+    @property
+    def epochs_left(self) -> int:
+        """Epochs between the last one trained and `until`, over all executions."""
+        return sum(self.until - len(run.epochs) for run in self.runs)
+
+    def loss_at(self, epoch: int) -> float | None:
+        """Return the least loss of its first epochs; None if none of them has one."""
+        seen = [loss for loss in self.losses[:epoch] if loss == loss]  # noqa: PLR0124 (not NaN)
+        return min(seen, default=None)
 
     @cached_property
     def key(self) -> str:
@@ -121,7 +169,11 @@ class Trial:
             "parameters": self.parameters,
             "precision": self.precision,
             "error": None if self.error is None else dict(self.error),
+            "bracket": self.bracket,
+            "rung": self.rung,
+            "spread": self.spread,
             "epochs": [epoch.to_json() for epoch in self.epochs],
+            "executions": [run.to_json() for run in self.executions],
             "runtime": dict(self.runtime),
         }
 

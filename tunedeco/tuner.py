@@ -4,6 +4,7 @@ The only module that knows all the others; the loop itself is `tunedeco.search`.
 """
 
 import contextlib
+import math
 import os
 import re
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunedeco import exporting, signals, tracing
+from tunedeco.budgets import Budgets, seconds_in
 from tunedeco.decorator import Tunable, tunable
 from tunedeco.domains import Value
 from tunedeco.errors import ConfigurationError, SearchNotFound
@@ -21,9 +23,10 @@ from tunedeco.executors.base import Interrupted
 from tunedeco.journal.journal import load
 from tunedeco.journal.search_state import SearchState
 from tunedeco.objective import Objective
-from tunedeco.oracles import Grid, Oracle, describe, resolve
+from tunedeco.opening import carried_over, open_search
+from tunedeco.oracles import Grid, Oracle, Scheduler, describe, resolve
 from tunedeco.report import tables
-from tunedeco.search import Budgets, Search, carried_over, open_search
+from tunedeco.search import Search
 from tunedeco.space import Space
 from tunedeco.translations import HyperModel
 from tunedeco.trial import State, Trial
@@ -44,7 +47,11 @@ class Tuner:
         objective: a metric as the logs name it, such as ``"val_accuracy"``, or an `Objective`.
         epoch_budget: epochs to train in all trials together.
         max_epochs: epochs to train one trial at most.
+        min_epochs: epochs to train one trial at least: with less left of the budget none is begun,
+            and no oracle stops or judges one before.
         max_trials: trials to run.
+        time_budget: how long to search, over all sessions: seconds, or text such as ``"90m"``.
+        target: the score that is good enough to stop.
         oracle: ``"evolution"``, ``"random"``, ``"grid"``, or an object with the oracle's method.
         seed: decides the proposals, and every trial's initial weights, dropout and shuffling.
         directory: where the search lives; ``runs/<function name>`` if None.
@@ -55,6 +62,9 @@ class Tuner:
             before they are built: bytes, or text such as ``"8GB"``, ``"500MB"`` or ``"8GiB"``.
             ``"auto"`` is the memory of the device they train on; None means any size.
         max_consecutive_failures: failed trials in a row after which the search stops.
+        max_retries: how often a trial goes on after the process that trained it died.
+        executions_per_trial: how often to train each trial, each time from another seed; its score
+            is the mean.
         keep: of how many of the best trials the weights are kept on disk.
         overwrite: move a search that lives in the directory aside, and begin a new one.
         extend: make a search that lives in the directory with another space, oracle or seed into
@@ -73,7 +83,10 @@ class Tuner:
         *,
         epoch_budget: int | None = None,
         max_epochs: int = 10,
+        min_epochs: int = 1,
         max_trials: int | None = None,
+        time_budget: float | str | None = None,
+        target: float | None = None,
         oracle: str | Oracle = "evolution",
         seed: int = 0,
         directory: str | os.PathLike[str] | None = None,
@@ -81,6 +94,8 @@ class Tuner:
         max_parameters: int | None = None,
         max_memory: int | str | None = "auto",
         max_consecutive_failures: int = 5,
+        max_retries: int = 2,
+        executions_per_trial: int = 1,
         keep: int = 1,
         overwrite: bool = False,
         extend: bool = False,
@@ -89,20 +104,42 @@ class Tuner:
         self.model_fn = self._tunable.alone
         self.name = tracing.name_of(self.model_fn)
         self.objective = objective if isinstance(objective, Objective) else Objective(objective)
-        self.oracle = resolve(oracle)
         _count("epoch_budget", epoch_budget, optional=True)
         _count("max_epochs", max_epochs, optional=False)
         _count("max_trials", max_trials, optional=True)
         _count("max_parameters", max_parameters, optional=True)
         _count("max_consecutive_failures", max_consecutive_failures, optional=False)
-        self.budgets = Budgets(epoch_budget, max_epochs, max_trials, max_consecutive_failures)
+        _count("min_epochs", min_epochs, optional=False)
+        if min_epochs > max_epochs:
+            msg = f"min_epochs is {min_epochs}, and max_epochs is only {max_epochs}"
+            raise ConfigurationError(msg)
+        if type(max_retries) is not int or max_retries < 0:
+            msg = f"max_retries must be a whole number of at least 0, not {max_retries!r}"
+            raise ConfigurationError(msg)
+        if target is not None and (isinstance(target, bool) or not _is_number(target)):
+            msg = f"target must be a number that the score can reach, not {target!r}"
+            raise ConfigurationError(msg)
+        self.budgets = Budgets(
+            epoch_budget,
+            max_epochs,
+            min_epochs,
+            max_trials,
+            None if time_budget is None else seconds_in(time_budget),
+            None if target is None else float(target),
+            max_consecutive_failures,
+            max_retries,
+        )
+        self.oracle = resolve(oracle, min_epochs, max_epochs)
+        _count("executions_per_trial", executions_per_trial, optional=False)
+        self.executions = executions_per_trial
         _count("keep", keep, optional=False)
         self.max_parameters = max_parameters
         devices.check_memory(max_memory)
         self.max_memory = max_memory
         self.keep = keep
-        if epoch_budget is None and max_trials is None and not isinstance(self.oracle, Grid):
-            msg = "say when to stop: give epoch_budget=, max_trials=, or both"
+        limits = (epoch_budget, max_trials, time_budget, target)
+        if limits == (None,) * len(limits) and not isinstance(self.oracle, Grid):
+            msg = "say when to stop: give epoch_budget=, max_trials=, time_budget= or target="
             raise ConfigurationError(msg)
         if type(seed) is not int:
             msg = f"seed must be an integer, not {seed!r}"
@@ -208,7 +245,14 @@ class Tuner:
             space = self._tunable.explored(lambda result: checked_model(result, self.name))
         if verbose and space.coverage is not None and not space.coverage.complete:
             print(str(space).splitlines()[-1], file=sys.stderr)  # noqa: T201 (as its table says)
-        wanted = Created(self.name, self.objective, space, describe(self.oracle), self.seed)
+        wanted = Created(
+            self.name,
+            self.objective,
+            space,
+            describe(self.oracle),
+            self.seed,
+            executions=self.executions,
+        )
 
         def extended(state: SearchState) -> Extended:
             with clean_session(executor.policy):
@@ -341,17 +385,21 @@ class Tuner:
 
     def _kept(self, state: SearchState) -> set[Path]:
         """Return the checkpoints that are needed: of what runs, and of the best trials."""
-        running = [t for t in state.trials if t.state is State.RUNNING]
+        going = (State.RUNNING, State.PAUSED)
+        running = [run for t in state.trials if t.state in going for run in t.runs]
         # a trial that runs may still fail, and must not have cost the one it would have beaten
         best = tables.ranked(tables.scored(state))[: self.keep]
-        needed = [(t, c) for t in running for c in t.checkpoints]
-        needed += [(t, c) for t in best for c in t.checkpoints[-1:]]
-        return {checkpoints.path(self._checkpoints, t.number, c.epoch, c.step) for t, c in needed}
+        opened = self.oracle.open(state.trials) if isinstance(self.oracle, Scheduler) else ()
+        waiting = [run for number in opened for run in state.trials[number].runs]
+        needed = [(run, c) for run in running for c in run.checkpoints]
+        latest = (*map(checkpoints.best_run, best), *waiting)
+        needed += [(run, c) for run in latest for c in run.checkpoints[-1:]]
+        return {checkpoints.place(self._checkpoints, run, c) for run, c in needed}
 
     def _epochs_in_all(self, space: Space) -> int | None:
         """Return how many epochs the search can train at most, for its progress bar."""
         trials = [n for n in (self.budgets.max_trials, space.size) if n is not None]
-        limits = [n * self.budgets.max_epochs for n in trials]
+        limits = [n * self.budgets.max_epochs * self.executions for n in trials]
         if self.budgets.epoch_budget is not None:
             limits.append(self.budgets.epoch_budget)
         return min(limits, default=None)
@@ -371,6 +419,13 @@ class Tuner:
                 return (
                     f"the epoch_budget of {self.budgets.epoch_budget} is spent; give a larger one"
                 )
+            case "time_budget":
+                return (
+                    f"the time_budget of {self.budgets.time_budget:g} seconds is spent; give a "
+                    "longer one"
+                )
+            case "target":
+                return f"the target of {self.budgets.target} is reached; give another one"
             case "max_trials":
                 return f"max_trials={self.budgets.max_trials} are done; give a larger number"
             case _:
@@ -384,6 +439,10 @@ def _what_is_carried(event: Extended, state: SearchState) -> str:
         f"extended: {kept} of {len(state.trials)} trials lie in the new space and are carried "
         f"over; {lost} do not, or had failed, and are set aside"
     )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def _count(name: str, value: object, *, optional: bool) -> None:

@@ -48,7 +48,7 @@ class TestKerasExecutor(ExecutorContract):
 
         executor = self.executor()
         values = {"toy": {"width": 2, "deep": False, "broken": False}}
-        executor.submit(Slice(Trial(0, values, until=1), 0))
+        executor.submit(Slice(Trial(0, values, until=1), 0, 1))
         with pytest.raises(OSError):
             executor.wait(emit)
         assert [event for event in told if isinstance(event, Ended)] == [Ended(0, State.COMPLETED)]

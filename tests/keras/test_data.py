@@ -103,7 +103,7 @@ def test_no_order_of_data_is_trained_twice(arrays: Arrays) -> None:
 
     x, y = arrays
     for trial in range(2):
-        feed = Feed((x, y), 16, None, shuffle=True, seed=0, trial=trial)
+        feed = Feed((x, y), 16, None, shuffle=True, seed=0, trial=trial, execution=0)
         for epoch in range(2):
             feed.epoch = epoch
             seen.append(np.concatenate([feed[i][0] for i in range(len(feed))])[:, 0].tolist())

@@ -392,7 +392,7 @@ def test_the_disk_is_bounded(arrays: Arrays, make_tuner: MakeTuner) -> None:
     tuner = make_tuner(max_trials=8, max_epochs=1, keep=2)
     tuner.search(*arrays, validation_split=0.25, verbose=0)
     best = sorted(tuner.trials, key=lambda t: (t.loss, t.number))[:2]
-    kept = {checkpoints.path(tuner.directory / "checkpoints", t.number, 1, 0) for t in best}
+    kept = {checkpoints.path(tuner.directory / "checkpoints", t, 1, 0) for t in best}
     assert set(tuner.directory.glob("checkpoints/*")) == kept
 
 

@@ -12,15 +12,17 @@ from typing import Any
 import numpy as np
 
 from tunedeco import Choice, Linear, Objective, Range, tracing
+from tunedeco.budgets import Budgets
 from tunedeco.errors import CheckpointError, TunedecoError
 from tunedeco.events import Built, Created, Ended, Event, Resumed, Trained
 from tunedeco.executors import checkpoints
 from tunedeco.executors.base import Emit, Interrupted, Report, Slice
 from tunedeco.journal.journal import load
 from tunedeco.journal.search_state import SearchState
-from tunedeco.oracles import Oracle, Random, describe
+from tunedeco.opening import carried_over, open_search
+from tunedeco.oracles import Oracle, Random, Scheduler, describe
 from tunedeco.randomness import stream
-from tunedeco.search import Budgets, Search, carried_over, open_search
+from tunedeco.search import Search
 from tunedeco.tracing import MAX_TRACES, explore
 from tunedeco.trial import Checkpoint, Epoch, State, Trial
 
@@ -73,7 +75,7 @@ class FakeExecutor:
     def submit(self, work: Slice) -> None:
         assert len(self._under_way) < self.capacity
         self.submitted.append(work.trial.number)
-        self._under_way.append(self._train(work.trial, work.seed))
+        self._under_way.append(self._train(work))
 
     def wait(self, emit: Emit) -> None:
         if self._interrupted:
@@ -91,17 +93,19 @@ class FakeExecutor:
     def close(self) -> None:
         pass
 
-    def _train(self, trial: Trial, seed: int) -> Iterator[Report]:
+    def _train(self, work: Slice) -> Iterator[Report]:
         try:
-            yield from self._followed(trial, seed)
+            yield from self._followed(work)
         except CheckpointError:
             raise
         except Exception as error:  # noqa: BLE001 (as the real one: it fails the trial)
             described = {"type": type(error).__name__, "message": str(error)}
-            yield Ended(trial.number, State.FAILED, described | {"traceback": _traceback(error)})
+            described["traceback"] = _traceback(error)
+            yield Ended(work.trial.number, State.FAILED, described, work.trial.execution)
 
-    def _followed(self, trial: Trial, seed: int) -> Iterator[Report]:
-        number = trial.number
+    def _followed(self, work: Slice) -> Iterator[Report]:
+        trial, seed = work.trial, work.seed
+        number, execution = trial.number, trial.execution
 
         def draw(hyperparameter: Any) -> Any:
             return hyperparameter.domain.decode(
@@ -110,32 +114,35 @@ class FakeExecutor:
 
         begin = trial.checkpoints[-1].epoch if trial.checkpoints else 0
         if begin and self._checkpoints is not None:
-            file = checkpoints.path(self._checkpoints, number, begin, 0)
+            file = checkpoints.path(self._checkpoints, trial, begin, 0)
             checkpoints.read(file, trial.checkpoints[-1].sha256)
         if trial.checkpoints or trial.parameters is not None:
-            yield Resumed(number, begin, 0)
+            yield Resumed(number, begin, 0, execution)
         curve, trace = tracing.run(self._model_fn, tracing.from_values(trial.values, draw))
         if begin == 0:
             met = tuple(h for h in trace.space if h.key not in trial.asked)
             inputs = {"shape": [None, 2], "dtype": "float32"}
-            yield Built(number, trace.values, met, curve.parameters, "float32", inputs)
+            found = (trace.values, met, curve.parameters, "float32", inputs)
+            yield Built(number, *found, execution)
         if self._max_parameters is not None and curve.parameters > self._max_parameters:
-            yield Ended(number, State.REJECTED, {"message": f"{curve.parameters} parameters"})
+            message = {"message": f"{curve.parameters} parameters"}
+            yield Ended(number, State.REJECTED, message, execution)
             return
         epochs = list(trial.epochs[:begin])
-        state = _over(curve, epochs, trial.until)
+        state = _over(curve, epochs, work)
         while state is None:
             epoch = len(epochs) + 1
-            logs = curve.train(epoch, stream(seed, number, f"epoch {epoch}"))
+            logs = curve.train(epoch, stream(seed, number, f"epoch {epoch} of {execution}"))
             self.trained.append((number, epoch))
             epochs.append(Epoch(epoch, logs, {"seconds": random.random()}))
-            state = _over(curve, epochs, trial.until)
+            state = _over(curve, epochs, work)
             if state is not None or epoch % self._every == 0:
-                yield Trained(number, tuple(epochs[begin:]), self._checkpoint(number, epoch))
+                checkpoint = self._checkpoint(trial, epoch)
+                yield Trained(number, tuple(epochs[begin:]), checkpoint, execution)
                 begin = epoch
-        yield Ended(number, state)
+        yield Ended(number, state, execution=execution)
 
-    def _checkpoint(self, trial: int, epoch: int) -> Checkpoint:
+    def _checkpoint(self, trial: Trial, epoch: int) -> Checkpoint:
         """Write a checkpoint, if there is a place for them."""
         if self._checkpoints is None:
             return Checkpoint(epoch, 0, "0" * 64)
@@ -147,11 +154,15 @@ def _traceback(error: Exception) -> str:
     return "".join(traceback.format_exception(error))
 
 
-def _over(curve: Curve, epochs: list[Epoch], until: int) -> State | None:
-    """Return how a trial ends after these epochs; None if it goes on."""
-    if epochs and not math.isfinite(epochs[-1].logs["val_loss"]):
+def _over(curve: Curve, epochs: list[Epoch], work: Slice) -> State | None:
+    """Return how a slice ends after these epochs; None if it goes on."""
+    losses = [epoch.logs["val_loss"] for epoch in epochs]
+    if losses and not math.isfinite(losses[-1]):
         return State.DIVERGED
-    return State.COMPLETED if len(epochs) in (until, curve.stops) else None
+    if len(epochs) in (work.trial.until, curve.stops):
+        return State.COMPLETED
+    reached = work.target is not None and min(losses, default=math.inf) <= work.target
+    return State.PAUSED if reached or len(epochs) >= work.until else None
 
 
 def model_fn() -> Curve:
@@ -198,7 +209,11 @@ def run_search(
     seed: int = 0,
     epoch_budget: int | None = None,
     max_epochs: int = 3,
+    min_epochs: int = 1,
     max_trials: int | None = None,
+    time_budget: float | None = None,
+    target: float | None = None,
+    executions: int = 1,
     max_consecutive_failures: int = 5,
     max_parameters: int | None = None,
     overwrite: bool = False,
@@ -217,7 +232,11 @@ def run_search(
     """
     oracle = Random() if oracle is None else oracle
     space = explore(function, limit=traces)
-    wanted = Created("model_fn", Objective(objective), space, describe(oracle), seed)
+    if isinstance(oracle, Scheduler):
+        oracle = oracle.within(min_epochs, max_epochs)
+    wanted = Created(
+        *("model_fn", Objective(objective), space, describe(oracle), seed), executions=executions
+    )
     executor = FakeExecutor(
         function,
         capacity=capacity,
@@ -225,7 +244,15 @@ def run_search(
         every=every,
         checkpoints=directory / "checkpoints" if with_checkpoints else None,
     )
-    budgets = Budgets(epoch_budget, max_epochs, max_trials, max_consecutive_failures)
+    budgets = Budgets(
+        epoch_budget,
+        max_epochs,
+        min_epochs,
+        max_trials,
+        time_budget,
+        target,
+        max_consecutive_failures,
+    )
     journal, state = open_search(
         directory,
         wanted,

@@ -16,7 +16,7 @@ from tunedeco.trial import Checkpoint, Trial
 
 def test_a_directory_that_was_moved_is_not_made_anew(tmp_path: Path) -> None:
     """A checkpoint of a search whose directory is gone is refused; nothing is left in its place."""
-    file = checkpoints.path(tmp_path / "run" / "checkpoints", 0, 1, 0)
+    file = checkpoints.path(tmp_path / "run" / "checkpoints", Trial(0, {}, 1), 1, 0)
     with pytest.raises(CheckpointError, match="run was moved or deleted while"):
         checkpoints.write(file, {"a": np.zeros(2)}, {})
     assert list(tmp_path.iterdir()) == []
@@ -31,7 +31,7 @@ def test_entries_that_overlap(tmp_path: Path) -> None:
     (at,) = struct.unpack("<I", data[-6:-2])
     directory = data[at:-22] * 100  # a hundred entries, and one content
     end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 100, 100, len(directory), at, 0)
-    file = checkpoints.path(tmp_path, 0, 1, 0)
+    file = checkpoints.path(tmp_path, Trial(0, {}, 1), 1, 0)
     file.write_bytes(data[:at] + directory + end)
     with pytest.raises(CheckpointError, match="overlap"):
         checkpoints.read(file, hashlib.sha256(file.read_bytes()).hexdigest())
@@ -46,11 +46,11 @@ def test_the_best_without_weights(tmp_path: Path) -> None:
 
     trials = [trial(3, 1, 2), trial(1), trial(2, 4), trial(0, 1)]
     for number, epoch in ((3, 1), (2, 4)):
-        checkpoints.path(tmp_path, number, epoch, 0).touch()
+        checkpoints.path(tmp_path, Trial(number, {}, 1), epoch, 0).touch()
     with pytest.raises(CheckpointError, match=r"There are weights of trial 2$") as error:
         checkpoints.of_best(tmp_path, trials)
     assert "00003-00002-0000000.npz is missing" in str(error.value)
     with pytest.raises(CheckpointError, match="of trial 1, which is the best, are not on disk:"):
         checkpoints.of_best(tmp_path, trials[1:])
     found = checkpoints.of_best(tmp_path, trials[2:])
-    assert found == (checkpoints.path(tmp_path, 2, 4, 0), "4")
+    assert found == (checkpoints.path(tmp_path, Trial(2, {}, 1), 4, 0), "4")

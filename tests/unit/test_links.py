@@ -11,6 +11,7 @@ from tunedeco.executors import checkpoints
 from tunedeco.files import replacing
 from tunedeco.journal.compaction import compact
 from tunedeco.journal.journal import FILE_NAME, load
+from tunedeco.trial import Trial
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_a_temporary_name_is_not_written_through(precious: Path, tmp_path: Path)
 @pytest.mark.parametrize("kind", ["pipe", "device", "directory"])
 def test_a_checkpoint_that_is_no_file(kind: str, tmp_path: Path) -> None:
     """A pipe or a device in the place of a checkpoint is not read: it may never end."""
-    file = checkpoints.path(tmp_path, 0, 1, 0)
+    file = checkpoints.path(tmp_path, Trial(0, {}, 1), 1, 0)
     if kind == "pipe":
         os.mkfifo(file)
     elif kind == "device":

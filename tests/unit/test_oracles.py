@@ -160,11 +160,11 @@ def test_evolution_checks_its_arguments(arguments: dict[str, Any]) -> None:
 
 def test_oracles_have_names() -> None:
     """An oracle is chosen by name, or given as an instance, which is taken as it is."""
-    assert resolve("grid") == Grid()
-    assert resolve("random") == Random()
-    assert resolve("evolution") == Evolution()
+    assert resolve("grid", 1, 10) == Grid()
+    assert resolve("random", 1, 10) == Random()
+    assert resolve("evolution", 1, 10) == Evolution()
     own = Evolution(4, 2)
-    assert resolve(own) is own
+    assert resolve(own, 1, 10) is own
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_oracles_have_names() -> None:
 def test_what_is_no_oracle_is_refused(oracle: Any, says: str) -> None:
     """An unknown name, a class instead of an instance, or anything without `next` is refused."""
     with pytest.raises(ConfigurationError, match=says):
-        resolve(oracle)
+        resolve(oracle, 1, 10)
 
 
 @dataclass

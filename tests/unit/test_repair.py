@@ -20,15 +20,12 @@ from tunedeco.trial import State
 Capture = pytest.CaptureFixture[str]
 
 
-BUDGET = 14
-
-
-def search(directory: Path, *, with_checkpoints: bool = False, epoch_budget: int = BUDGET) -> Run:
+def search(directory: Path, *, with_checkpoints: bool = False) -> Run:
     return run_search(
         directory,
         oracle=Evolution(3, 2),
         seed=14,
-        epoch_budget=epoch_budget,
+        epoch_budget=14,
         max_parameters=24,
         with_checkpoints=with_checkpoints,
     )
@@ -114,20 +111,12 @@ def test_a_lost_line_costs_no_more_than_its_trials(
 
 
 def gone_on(directory: Path) -> Any:
-    """Return the trials once the search has gone on; what had ended is not trained again.
-
-    A trial of which only the end is lost, after the budget was spent, waits for more of it.
-    """
+    """Return the trials once the search has gone on; what had ended is not trained again."""
     ended = {t.number for t in load(directory).trials if t.state is not State.RUNNING}
     run = search(directory)
     assert run.error is None
     assert not ended & set(run.executor.submitted)
-    trials = run.state.trials
-    waiting = sum(t.until - len(t.epochs) for t in trials if t.state is State.RUNNING)
-    if waiting:
-        assert run.state.epochs == BUDGET
-        search(directory, epoch_budget=BUDGET + waiting)
-    return records(load(directory))["trials"][: len(trials)]
+    return records(run.state)["trials"]
 
 
 def _ended_before(data: bytes, line: int) -> list[Any]:

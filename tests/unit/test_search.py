@@ -323,8 +323,8 @@ class Says:
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        (None, r"Says must answer with Start\(values\) or Done\(\), and answered None"),
-        ({"units": 3}, r"must answer with Start\(values\) or Done\(\), and answered {'units': 3}"),
+        (None, r"Says must answer with Start\(values\), .* and answered None"),
+        ({"units": 3}, r"must answer with Start\(values\), .* and answered {'units': 3}"),
         (Start, "must answer with Start"),
         (Start(None), "Says proposed a trial outside the space"),  # type: ignore[arg-type]
         (Start([("units", 3)]), "Says proposed a trial outside the space"),  # type: ignore[arg-type]

@@ -9,12 +9,14 @@ import pytest
 from fakes import FakeExecutor, plain_fn, records, run_search
 
 from tunedeco import Objective, domains
+from tunedeco.budgets import Budgets
 from tunedeco.errors import TunedecoError
 from tunedeco.events import Built, Created, Ended, Resumed, Trained
 from tunedeco.executors.base import Emit
 from tunedeco.journal.journal import load
+from tunedeco.opening import open_search
 from tunedeco.oracles import Random, describe
-from tunedeco.search import Budgets, Search, open_search
+from tunedeco.search import Search
 from tunedeco.space import Hyperparameter
 from tunedeco.tracing import explore
 from tunedeco.trial import Checkpoint, Epoch, State
@@ -71,7 +73,12 @@ def test_what_cannot_be_is_not_written(
     journal, state = open_search(tmp_path / "run", wanted)
     with journal:
         search = Search(
-            journal, state, oracle, Wrong(kind, likes), Budgets(None, 3, 2, 5), lambda event: None
+            journal,
+            state,
+            oracle,
+            Wrong(kind, likes),
+            Budgets(max_epochs=3, max_trials=2),
+            lambda event: None,
         )
         with pytest.raises((TunedecoError, TypeError, AttributeError)):
             search.run(wanted)

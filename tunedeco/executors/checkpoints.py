@@ -9,6 +9,7 @@ import errno
 import hashlib
 import io
 import json
+import math
 import re
 import zipfile
 from collections.abc import Container, Mapping, Sequence
@@ -21,17 +22,24 @@ import numpy.typing as npt
 
 from tunedeco.errors import CheckpointError
 from tunedeco.files import replacing
-from tunedeco.trial import Trial
+from tunedeco.trial import Checkpoint, Trial
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 _META = "meta.json"
-_NAME = re.compile(r"\d{5,}-\d{5,}-\d{7,}\.npz\Z|\.\d{5,}-\d{5,}-\d{7,}\.npz\.\d+\.tmp\Z")
+_STEM = r"\d{5,}(\.\d+)?-\d{5,}-\d{7,}\.npz"
+_NAME = re.compile(rf"{_STEM}\Z|\.{_STEM}\.\d+\.tmp\Z")
 
 
-def path(directory: Path, trial: int, epoch: int, step: int) -> Path:
-    """Return the file of the checkpoint of a trial after so many epochs and steps."""
-    return directory / f"{trial:05}-{epoch:05}-{step:07}.npz"
+def path(directory: Path, run: Trial, epoch: int, step: int) -> Path:
+    """Return the file of the checkpoint of a training after so many epochs and steps."""
+    execution = f".{run.execution}" if run.execution else ""
+    return directory / f"{run.number:05}{execution}-{epoch:05}-{step:07}.npz"
+
+
+def place(directory: Path, run: Trial, checkpoint: Checkpoint) -> Path:
+    """Return the file of one of a training's checkpoints."""
+    return path(directory, run, checkpoint.epoch, checkpoint.step)
 
 
 def write(file: Path, arrays: Arrays, meta: Mapping[str, Any]) -> str:
@@ -93,15 +101,16 @@ def of_best(directory: Path, trials: Sequence[Trial]) -> tuple[Path, str]:
     Raises:
         CheckpointError: it is not there; says of which of the others there is one.
     """
+    runs = {trial.number: best_run(trial) for trial in trials}
     files = {
-        trial.number: path(directory, trial.number, latest.epoch, latest.step)
-        for trial in trials
-        for latest in trial.checkpoints[-1:]
+        number: place(directory, run, latest)
+        for number, run in runs.items()
+        for latest in run.checkpoints[-1:]
     }
     best = trials[0]
     file = files.get(best.number)
     if file is not None and file.exists():
-        return file, best.checkpoints[-1].sha256
+        return file, runs[best.number].checkpoints[-1].sha256
     there = [f"trial {number}" for number, other in files.items() if other.exists()]
     msg = (
         f"the weights of trial {best.number}, which is the best, are not on disk"
@@ -112,6 +121,11 @@ def of_best(directory: Path, trials: Sequence[Trial]) -> tuple[Path, str]:
         + (", ".join(there) or "no other trial")
     )
     raise CheckpointError(msg)
+
+
+def best_run(trial: Trial) -> Trial:
+    """Return the record of the best training of a trial; of the first, where none has a score."""
+    return min(trial.runs, key=lambda run: math.inf if run.loss is None else run.loss)
 
 
 def problem(file: Path, digest: str) -> str | None:

@@ -14,6 +14,7 @@ import numpy as np
 from tunedeco.errors import ConfigurationError, ObjectiveError
 from tunedeco.executors.feed import Feed
 from tunedeco.objective import Objective
+from tunedeco.trial import Trial
 
 _BATCH_SIZE = 32  # what fit takes where nothing is said
 
@@ -30,8 +31,8 @@ class FitData:
     options: Mapping[str, Any]
     """``batch_size``, ``class_weight`` and the rest."""
 
-    def arguments(self, seed: int, trial: int) -> tuple[dict[str, Any], Feed | None]:
-        """Return keyword arguments for the `fit` of a trial, and the feed among them, if any."""
+    def arguments(self, seed: int, run: Trial) -> tuple[dict[str, Any], Feed | None]:
+        """Return keyword arguments for the `fit` of a training, and the feed among them, if any."""
         if self.arrays is None:
             options = dict(self.options)
             if hasattr(self.x, "element_spec"):  # tf.data shuffles itself; Keras warns of the rest
@@ -45,7 +46,8 @@ class FitData:
             options.pop("steps_per_epoch", None),
             options.pop("shuffle", True),
             seed,
-            trial,
+            run.number,
+            run.execution,
         )
         if isinstance(self.validation_data, tuple):
             options.setdefault("validation_batch_size", batch_size)

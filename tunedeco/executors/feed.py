@@ -10,7 +10,7 @@ from typing import Any, final
 import keras
 import numpy as np
 
-from tunedeco.randomness import digest
+from tunedeco.randomness import training_seed
 
 
 @final
@@ -26,6 +26,7 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
         shuffle: True for a new order each epoch; ``"batch"`` for one within each batch.
         seed: the search's seed.
         trial: the trial's number.
+        execution: which training of it.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
         shuffle: bool | str,  # noqa: FBT001 (as fit has it)
         seed: int,
         trial: int,
+        execution: int,
     ) -> None:
         super().__init__()
         self._arrays = arrays
@@ -45,7 +47,7 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
         """Of a whole epoch."""
         self._shuffle = shuffle
         self._seed = seed
-        self._trial = trial
+        self._run = (trial, execution)
         self.epoch = 0
         self.first_step = 0
 
@@ -59,7 +61,7 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
         self._epoch = epoch
         order = np.arange(self._samples)
         # RandomState: the one generator whose numbers NumPy promises never to change
-        draw = np.random.RandomState(digest(self._seed, self._trial, f"order {epoch}") % 2**32)
+        draw = np.random.RandomState(training_seed(self._seed, *self._run, f"order {epoch}"))
         if self._shuffle == "batch":
             for start in range(0, self._samples, self._batch_size):
                 draw.shuffle(order[start : start + self._batch_size])

@@ -31,7 +31,7 @@ from tunedeco.executors import checkpoints, devices
 from tunedeco.executors.base import Emit, Interrupted, Slice
 from tunedeco.executors.data import Callbacks, FitData, first_batch, input_spec, symbolic
 from tunedeco.executors.training_state import put
-from tunedeco.executors.watch import Job, Pace, Snapshot, TooLarge, Watch
+from tunedeco.executors.watch import Job, Pace, Snapshot, TooLarge, Watch, ended
 from tunedeco.objective import Objective
 from tunedeco.randomness import stream, training_seed
 from tunedeco.space import Hyperparameter
@@ -116,7 +116,8 @@ class KerasExecutor:
                     )
                     raise CheckpointError(msg) from error
                 # whatever user code raises fails its trial
-                end = Ended(work.trial.number, State.FAILED, describe(error))
+                run = work.trial
+                end = Ended(run.number, State.FAILED, describe(error), run.execution)
         emit(end)  # out here: whoever hears of the end does not fail the trial
 
     def interrupt(self) -> None:
@@ -128,8 +129,11 @@ class KerasExecutor:
 
     def _train(self, work: Slice, emit: Emit) -> Ended:
         trial = work.trial
-        number = trial.number
         begun = trial.parameters is not None or bool(trial.checkpoints)
+        reached = self._latest(trial)
+        if (end := ended(reached, work)) is not None:  # there is nothing to build a model for
+            emit(Resumed(trial.number, reached.epoch, reached.step, trial.execution))
+            return Ended(trial.number, end, execution=trial.execution)
         share = None if self._max_memory is None else self._max_memory // _UNNOTICED
         small = unless_larger(lambda: self._made(work), self._max_parameters, share)
         measured = None
@@ -149,11 +153,11 @@ class KerasExecutor:
 
         known = replace(trial, values=trace.values)
         callbacks = self._callbacks_for(known)
-        arguments, feed = self._data.arguments(work.seed, number)
+        arguments, feed = self._data.arguments(work.seed, trial)
         watch = Watch(
             Job(
+                work=work,
                 trial=known,
-                seed=work.seed,
                 objective=self._objective,
                 first_due=self._first_due(),
                 callbacks=callbacks,
@@ -166,23 +170,24 @@ class KerasExecutor:
             )
         )
         if begun:
-            watch.snapshot = self._latest(trial)
-            if watch.snapshot.arrays and not model.built:
-                try:  # only training can build it; what that changes is restored
-                    model.train_on_batch(*first_batch(arguments["x"]))
-                except Exception:  # noqa: BLE001 (fit says what is wrong, from the beginning)
-                    model, watch.snapshot = self._made(work)[0], Snapshot()
-            emit(Resumed(number, watch.snapshot.epoch, watch.snapshot.step))
+            watch.snapshot = reached
+            if reached.arrays and not model.built and not _built_by_training(model, arguments["x"]):
+                model, watch.snapshot = self._made(work)[0], Snapshot()
+            place = (watch.snapshot.epoch, watch.snapshot.step)
+            emit(Resumed(trial.number, *place, trial.execution))
         try:
             watch.train(model, arguments)
         except TooLarge as rejection:
-            return Ended(number, State.REJECTED, {"message": str(rejection)})
-        return Ended(number, State.DIVERGED if watch.diverged else State.COMPLETED)
+            message = {"message": str(rejection)}
+            return Ended(trial.number, State.REJECTED, message, trial.execution)
+        # Keras may have been told elsewhere to train fewer epochs
+        end = ended(watch.snapshot, work) or State.COMPLETED
+        return Ended(trial.number, end, execution=trial.execution)
 
     def _called(self, work: Slice) -> tuple[keras.Model, Trace]:
         """Call the model function with a trial's values and seed."""
-        number = work.trial.number
-        keras.utils.set_random_seed(training_seed(work.seed, number))
+        number, execution = work.trial.number, work.trial.execution
+        keras.utils.set_random_seed(training_seed(work.seed, number, execution, "weights"))
 
         def draw(hyperparameter: Hyperparameter) -> Any:  # noqa: ANN401 (a value of its domain)
             draws = stream(work.seed, number, f"met {hyperparameter.group}/{hyperparameter.name}")
@@ -233,23 +238,22 @@ class KerasExecutor:
         latest = trial.checkpoints[-1] if trial.checkpoints else None
         if latest is not None or trial.parameters is not None:
             place = (0, 0) if latest is None else (latest.epoch, latest.step)
-            emit(Resumed(trial.number, *place))
+            emit(Resumed(trial.number, *place, trial.execution))
         if latest is None:
             emit(self._built(trial, trace, size.parameters))
-        return Ended(trial.number, State.REJECTED, {"message": excess})
+        return Ended(trial.number, State.REJECTED, {"message": excess}, trial.execution)
 
     def _built(self, trial: Trial, trace: Trace, parameters: int) -> Built:
         """Return the event that a trial's model was built."""
         proposed = {(group, name) for group, names in trial.values.items() for name in names}
         met = tuple(h for h in trace.space if h.key not in proposed)
-        return Built(trial.number, trace.values, met, parameters, self.policy, self._inputs)
+        found = (trace.values, met, parameters, self.policy, self._inputs)
+        return Built(trial.number, *found, trial.execution)
 
     def _latest(self, trial: Trial) -> Snapshot:
         """Return the latest state of a trial that is whole; its beginning if none is."""
         for checkpoint in reversed(trial.checkpoints):
-            path = checkpoints.path(
-                self._directory, trial.number, checkpoint.epoch, checkpoint.step
-            )
+            path = checkpoints.place(self._directory, trial, checkpoint)
             with contextlib.suppress(CheckpointError):
                 arrays, meta = checkpoints.read(path, checkpoint.sha256)
                 return Snapshot(checkpoint.epoch, checkpoint.step, arrays, meta)
@@ -350,6 +354,15 @@ def _build(model: keras.Model, inputs: object) -> None:
     """Create the weights of a model from what `input_spec` said, where it has none yet."""
     if not model.built and inputs is not None:
         model(symbolic(inputs))
+
+
+def _built_by_training(model: keras.Model, x: Any) -> bool:  # noqa: ANN401 (whatever fit takes)
+    """Build a model that only training can build; what that changes is restored later."""
+    try:
+        model.train_on_batch(*first_batch(x))
+    except Exception:  # noqa: BLE001 (fit says what is wrong, from the beginning)
+        return False
+    return True
 
 
 def _of_the_disk(error: BaseException) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 from tunedeco.errors import ConfigurationError
 from tunedeco.events import Trained
 from tunedeco.executors import checkpoints, devices, generators
-from tunedeco.executors.base import Emit, Interrupted
+from tunedeco.executors.base import Emit, Interrupted, Slice
 from tunedeco.executors.feed import Feed
 from tunedeco.executors.training_state import (
     Arrays,
@@ -24,8 +24,8 @@ from tunedeco.executors.training_state import (
     take,
 )
 from tunedeco.objective import Objective
-from tunedeco.randomness import digest
-from tunedeco.trial import Checkpoint, Epoch, Trial
+from tunedeco.randomness import training_seed
+from tunedeco.trial import Checkpoint, Epoch, State, Trial
 
 _SHARE = 0.02  # of the time spent training that checkpoints may take
 
@@ -68,6 +68,17 @@ class Pace:
         return (time.monotonic() - self.latest) * _SHARE >= self.cost
 
 
+def ended(reached: Snapshot, work: Slice) -> State | None:
+    """Return how a slice has ended in a state of training; None if it goes on."""
+    if reached.meta.get("diverged"):
+        return State.DIVERGED
+    if reached.meta.get("stop") or reached.epoch >= work.trial.until:
+        return State.COMPLETED
+    best = float(reached.meta.get("best_loss", math.inf))
+    good = work.target is not None and best <= work.target
+    return State.PAUSED if good or reached.epoch >= work.until else None
+
+
 class TooLarge(Exception):  # noqa: N818 (it leaves fit; it is not an error)
     """A model has more parameters than the search allows."""
 
@@ -76,9 +87,9 @@ class TooLarge(Exception):  # noqa: N818 (it leaves fit; it is not an error)
 class Job:
     """What a watch needs to know of the trial it watches."""
 
+    work: Slice
     trial: Trial
-    seed: int
-    """The search's seed."""
+    """The slice's, with the values that its model function asked for."""
     objective: Objective
     first_due: int
     """The epoch after which the logs must contain the objective."""
@@ -107,7 +118,6 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
     def __init__(self, job: Job) -> None:
         super().__init__()
         self.snapshot = Snapshot()
-        self.diverged = False
         self._job = job
         self._announced = False
         self._started = 0.0
@@ -126,7 +136,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
             CheckpointError: a checkpoint cannot be written, or is of another model.
             ConfigurationError: a checkpoint within an epoch is of other data.
         """
-        while not self.snapshot.meta.get("stop"):
+        while ended(self.snapshot, self._job.work) is None:
             start = self.snapshot
             self._best = named("best", start.arrays)
             self._best_loss = float(start.meta.get("best_loss", math.inf))
@@ -146,13 +156,12 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
                 **arguments,
                 initial_epoch=start.epoch,
                 # the rest of an epoch is a fit of its own: it has fewer batches than the others
-                epochs=start.epoch + 1 if start.step else self._job.trial.until,
+                epochs=start.epoch + 1 if start.step else self._job.work.until,
                 callbacks=[*self._job.callbacks, self],
                 verbose=0,
             )
             if self.snapshot is start:  # Keras was told elsewhere to train no epochs
                 break
-        self.diverged = bool(self.snapshot.meta.get("diverged"))
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
         if self.model.built:
@@ -164,8 +173,10 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
         self._started = time.monotonic()
         self._epoch = epoch
         # whatever draws from the global generators draws the same after a crash
-        purpose = f"epoch {epoch}"
-        keras.utils.set_random_seed(digest(self._job.seed, self._job.trial.number, purpose) % 2**32)
+        run = self._job.trial
+        keras.utils.set_random_seed(
+            training_seed(self._job.work.seed, run.number, run.execution, f"epoch {epoch}")
+        )
         if self._job.feed is not None:
             self._job.feed.epoch = epoch
         if self.snapshot.step and epoch == self.snapshot.epoch:
@@ -203,11 +214,13 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
             self._best = [np.array(w) for w in self.model.get_weights()]  # torch shares memory
         if diverged:
             self.model.stop_training = True
-        stop = self.model.stop_training or epoch + 1 >= self._job.trial.until
+        stop = bool(self.model.stop_training)
         self.snapshot = self._taken(epoch + 1, 0, stop=stop, diverged=diverged)
-        if stop or self._job.pace.due or self._job.interrupted():
+        over = ended(self.snapshot, self._job.work) is not None
+        self.model.stop_training = over
+        if over or self._job.pace.due or self._job.interrupted():
             self._write(self.snapshot)
-        if self._job.interrupted() and not stop:
+        if self._job.interrupted() and not over:
             raise Interrupted
 
     def _check_batches(self, start: Snapshot) -> None:
@@ -255,11 +268,11 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
     def _write(self, snapshot: Snapshot) -> None:
         """Put a state of training on disk, and report the epochs that led to it."""
         before = time.monotonic()
-        number = self._job.trial.number
-        path = checkpoints.path(self._job.directory, number, snapshot.epoch, snapshot.step)
+        run = self._job.trial
+        path = checkpoints.path(self._job.directory, run, snapshot.epoch, snapshot.step)
         sha256 = checkpoints.write(path, snapshot.arrays, snapshot.meta)
         checkpoint = Checkpoint(snapshot.epoch, snapshot.step, sha256)
-        self._job.emit(Trained(number, tuple(self._epochs), checkpoint))
+        self._job.emit(Trained(run.number, tuple(self._epochs), checkpoint, run.execution))
         self._epochs.clear()
         self._job.pace.latest = time.monotonic()
         self._job.pace.cost = self._job.pace.latest - before

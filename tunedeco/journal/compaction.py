@@ -1,14 +1,26 @@
 """A shorter journal that amounts to the same search: one event for all the training of a trial.
 
-What goes: the slices of trials that have ended, now one `Trained`; what a later event made void;
-and the traces of interruptions (`Resumed`, and ``Stopped("interrupted")``). What stays is in order.
+What goes: the slices of trials that have ended, now one `Trained`; the rungs they were sent to on
+the way; what a later event made void; and the traces of interruptions (`Resumed`, `Lost`, and
+``Stopped("interrupted")``). What stays is in order.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tunedeco.events import Built, Ended, Event, Resumed, Stopped, Trained
+from tunedeco.events import (
+    Built,
+    Continued,
+    Ended,
+    Event,
+    Lost,
+    Proposed,
+    Resumed,
+    Started,
+    Stopped,
+    Trained,
+)
 from tunedeco.journal.journal import FILE_NAME, TABLE, Journal, found
 from tunedeco.journal.lock import Lock
 from tunedeco.journal.search_state import SearchState
@@ -54,27 +66,50 @@ def compacted(events: Sequence[Event]) -> Iterator[Event]:
         JournalError: the events contradict each other.
     """
     state = SearchState()
-    latest: dict[tuple[type, int], int] = {}  # of each kind, the one of each trial that counts
+    latest: dict[tuple[type, int, int], int] = {}  # of each kind, the one of each training
+    elapsed: list[float] = []  # seconds of the search so far, after each event
     for place, event in enumerate(events):
         state.apply(event)
+        elapsed.append(state.elapsed)
         if isinstance(event, (Built, Trained, Ended)):
-            latest[type(event), event.trial] = place
-    trials = [state.outside.get(trial.number, trial) for trial in state.trials]
+            latest[type(event), event.trial, event.execution] = place
+    short = SearchState()
     for place, event in enumerate(events):
-        match event:
-            case Built() | Trained() | Ended() | Resumed() if (
-                trials[event.trial].state is State.RUNNING
-            ):
-                yield event
-            case Resumed():
-                continue
-            case Stopped("interrupted") if place < len(events) - 1:
-                continue
-            case Built() | Ended() if latest[type(event), event.trial] != place:
-                continue
-            case Trained():
-                trial = trials[event.trial]
-                if latest[Trained, event.trial] == place and trial.checkpoints:
-                    yield Trained(trial.number, trial.epochs, trial.checkpoints[-1])
-            case _:
-                yield event
+        kept = _kept(event, place, latest, state)
+        if kept is None and isinstance(event, Stopped) and place == len(events) - 1:
+            kept = event
+        session_ends = place == len(events) - 1 or isinstance(events[place + 1], Started)
+        for one in (kept,) if kept is not None else ():
+            short.apply(one)
+            yield one
+        if session_ends and short.elapsed != elapsed[place]:  # what has gone told of the time
+            seconds = {"elapsed": elapsed[place] - short.elapsed_before}
+            rest = Stopped("interrupted", seconds)
+            short.apply(rest)
+            yield rest
+
+
+def _kept(  # noqa: PLR0911 (one for each kind of event)
+    event: Event, place: int, latest: Mapping[tuple[type, int, int], int], state: SearchState
+) -> Event | None:
+    """Return what stays of an event."""
+    if isinstance(event, Stopped):
+        return None if event.reason == "interrupted" else event
+    if not isinstance(event, (Proposed, Continued, Resumed, Built, Trained, Lost, Ended)):
+        return event
+    trial = state.outside.get(event.trial, state.trials[event.trial])
+    if trial.state in (State.RUNNING, State.PAUSED):  # it goes on from where it is
+        return event
+    match event:
+        case Proposed():
+            return replace(event, until=trial.until, rung=trial.rung)
+        case Continued() | Resumed() | Lost():
+            return None
+        case Built() | Trained() | Ended():
+            if latest[type(event), event.trial, event.execution] != place:
+                return None
+            run = trial.runs[event.execution]
+            if isinstance(event, Trained):
+                last = run.checkpoints[-1:]
+                return replace(event, epochs=run.epochs, checkpoint=last[0]) if last else None
+            return event

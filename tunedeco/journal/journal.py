@@ -54,6 +54,16 @@ class Journal:
             raise JournalError(msg) from error
         self._db.insert(document)
 
+    def record(self, event: Event, state: SearchState) -> None:
+        """Write an event, then take it in; one that the state could not go on from is not written.
+
+        Raises:
+            JournalError: it contradicts those before it, or cannot be written.
+        """
+        changes = state.changes(event)
+        self.append(event)
+        state.take(changes)
+
     def events(self) -> Iterator[Event]:
         """Read all events, in order.
 

@@ -8,16 +8,20 @@ from typing import Any
 from tunedeco.errors import JournalError, NoTrialError
 from tunedeco.events import (
     Built,
+    Continued,
     Created,
     Ended,
     Event,
     Extended,
+    Lost,
     Proposed,
     Resumed,
     Started,
     Stopped,
     Trained,
 )
+from tunedeco.journal.executions import together
+from tunedeco.objective import Objective
 from tunedeco.space import Space, Values, flat
 from tunedeco.trial import Epoch, State, Trial
 
@@ -44,10 +48,20 @@ class SearchState:
     """The circumstances of each run, in order."""
     epochs: int = 0
     """Epochs trained, over all trials."""
+    elapsed: float = 0.0
+    """Seconds that the search has run, over all sessions."""
+    elapsed_before: float = 0.0
+    """The same, before the latest session."""
     failures: list[Ended] = field(default_factory=list)
     """The latest ends in a row that were all failures, or all rejections, since the last rest."""
     stopped: str | None = None
     """Why the search came to rest; None while it runs, or was interrupted."""
+
+    @property
+    def objective(self) -> Objective:
+        """What the search is for."""
+        assert self.created is not None
+        return self.created.objective
 
     @property
     def best(self) -> Trial:
@@ -79,7 +93,7 @@ class SearchState:
             else:
                 setattr(self, name, value)
 
-    def changes(self, event: Event) -> Changes:  # noqa: PLR0911 (one for each event)
+    def changes(self, event: Event) -> Changes:  # noqa: PLR0911, C901 (one case for each event)
         """Return what an event changes: fields of the state, and one ``"trial"``, old or new.
 
         Raises:
@@ -95,13 +109,20 @@ class SearchState:
                     "pinned": event.pinned,
                     "stopped": None,
                     "sessions": [*self.sessions, event.runtime],
+                    "elapsed_before": self.elapsed,
                 }
             case Extended():
                 return self._extended(event)
             case Proposed():
                 self._check(self.created is not None, event, "the search does not exist yet")
                 self._check(event.trial == len(self.trials), event, "trials come in order")
-                return {"trial": Trial(event.trial, event.values, event.until)}
+                return {"trial": self._proposed(event)}
+            case Continued():
+                return self._continued(event)
+            case Lost():
+                run = self._running(event)
+                lost = run.runtime.get("lost", 0) + 1
+                return {"trial": self._with(replace(run, runtime={**run.runtime, "lost": lost}))}
             case Resumed():
                 return self._resumed(event)
             case Built():
@@ -112,7 +133,8 @@ class SearchState:
                 return self._ended(event)
             case Stopped():
                 rests = event.reason != "interrupted"
-                return {"stopped": event.reason} | ({"failures": []} if rests else {})
+                changes = {"stopped": event.reason, "elapsed": self._elapsed(event)}
+                return changes | ({"failures": []} if rests else {})
         msg = f"{type(event).__name__} is no event of a search"
         raise JournalError(msg)
 
@@ -128,13 +150,41 @@ class SearchState:
             ),
             "outside": outside,
             "trials": [_set_aside(t) if t.number in outside else t for t in known],
-            "epochs": sum(len(t.epochs) for t in known if t.number not in outside),
+            "epochs": sum(t.trained for t in known if t.number not in outside),
             "failures": [],
             "stopped": None,
         }
 
+    def _proposed(self, event: Proposed) -> Trial:
+        assert self.created is not None
+        trial = Trial(
+            event.trial, event.values, event.until, bracket=event.bracket, rung=event.rung
+        )
+        if self.created.executions == 1:
+            return trial
+        runs = (replace(trial, execution=i) for i in range(self.created.executions))
+        return replace(trial, executions=tuple(runs))
+
+    def _continued(self, event: Continued) -> Changes:
+        trial = self._known(event)
+        self._check(trial.state is State.COMPLETED, event, "only a completed trial goes on")
+        self._check(event.until > trial.until, event, "it has been sent so far")
+        runs = [
+            replace(
+                run,
+                until=event.until,
+                rung=event.rung,
+                # one that a callback has stopped stays as it is
+                state=run.state if run.stopped_early else State.RUNNING,
+            )
+            for run in trial.runs
+        ]
+        self._check(any(r.state is State.RUNNING for r in runs), event, "it stopped by itself")
+        sent = replace(trial, until=event.until, rung=event.rung)
+        return {"trial": together(sent, runs) if trial.executions else runs[0]}
+
     def _built(self, event: Built) -> Changes:
-        trial = self._running(event)
+        run = self._running(event)
         met = [h for h in event.met if h.key not in self.space.by_key]
         space = self.space.extended(met) if met else self.space
         if space.conditional:
@@ -144,80 +194,115 @@ class SearchState:
             if unforeseen:  # their conditions are not what tracing took them for
                 space = space.unconditional(unforeseen)
         built = replace(
-            trial,
+            run,
             values=event.values,
             parameters=event.parameters,
             precision=event.precision,
             inputs=event.inputs,
         )
-        return {"space": space, "trial": built}
+        return {"space": space, "trial": self._with(built)}
 
     def _trained(self, event: Trained) -> Changes:
-        trial = self._running(event)
-        for number, epoch in enumerate(event.epochs, len(trial.epochs) + 1):
+        run = self._running(event)
+        for number, epoch in enumerate(event.epochs, len(run.epochs) + 1):
             self._check(epoch.epoch == number, event, "epochs come in order")
-        epochs = len(trial.epochs) + len(event.epochs)
+        epochs = len(run.epochs) + len(event.epochs)
         self._check(event.checkpoint.epoch == epochs, event, "its checkpoint is of another epoch")
-        latest = (*trial.checkpoints, event.checkpoint)[-2:]
+        latest = (*run.checkpoints, event.checkpoint)[-2:]
         return {
-            "trial": self._scored(trial, event.epochs, checkpoints=latest),
+            "trial": self._with(self._scored(run, event.epochs, checkpoints=latest)),
             "epochs": self.epochs + len(event.epochs),
+            "elapsed": self._elapsed(event),
         }
 
     def _ended(self, event: Ended) -> Changes:
-        trial = replace(self._running(event), state=event.state, error=event.error)
+        run = replace(self._running(event), state=event.state, error=event.error)
         if event.state is State.FAILED:  # what broke is no recommendation
-            trial = replace(trial, score=None, loss=None, best_epoch=None)
+            run = replace(run, score=None, loss=None, best_epoch=None)
         row = [e for e in (*self.failures, event) if e.state is event.state]
         unlucky = event.state in (State.FAILED, State.REJECTED)
-        return {"trial": trial, "failures": row if unlucky else []}
+        return {
+            "trial": self._with(run),
+            "failures": row if unlucky else [],
+            "elapsed": self._elapsed(event),
+        }
 
     def _resumed(self, event: Resumed) -> Changes:
-        self._check(0 <= event.trial < len(self.trials), event, "there is no such trial")
-        trial = self.trials[event.trial]
-        kept = trial.epochs[: event.epoch]
+        run = self._run(event)
+        kept = run.epochs[: event.epoch]
         self._check(len(kept) == event.epoch, event, "it was not trained so far")
         blank = replace(
-            trial,
+            run,
             state=State.RUNNING,
             error=None,
             score=None,
             loss=None,
             best_epoch=None,
+            losses=(),
             epochs=(),
         )
         resumed = self._scored(
             blank,
             kept,
             checkpoints=tuple(
-                c for c in trial.checkpoints if (c.epoch, c.step) <= (event.epoch, event.step)
+                c for c in run.checkpoints if (c.epoch, c.step) <= (event.epoch, event.step)
             ),
-            runtime={"resumes": trial.runtime.get("resumes", 0) + 1},
+            runtime={**run.runtime, "resumes": run.runtime.get("resumes", 0) + 1},
         )
-        return {"trial": resumed, "epochs": self.epochs - len(trial.epochs) + len(kept)}
+        return {
+            "trial": self._with(resumed),
+            "epochs": self.epochs - len(run.epochs) + len(kept),
+        }
 
-    def _scored(self, trial: Trial, epochs: Sequence[Epoch], **changes: Any) -> Trial:  # noqa: ANN401 (fields)
-        """Return a trial with more epochs, and whatever else changes with them."""
-        assert self.created is not None
-        objective = self.created.objective
-        score, loss, best_epoch = trial.score, trial.loss, trial.best_epoch
+    def _scored(self, run: Trial, epochs: Sequence[Epoch], **changes: Any) -> Trial:  # noqa: ANN401 (fields)
+        """Return a training with more epochs, and whatever else changes with them."""
+        objective = self.objective
+        score, loss, best_epoch = run.score, run.loss, run.best_epoch
+        losses = list(run.losses)
         for epoch in epochs:
             name = objective.find(epoch.logs)
             if name is None or not math.isfinite(epoch.logs[name]):
+                losses.append(math.nan)
                 continue
-            found = objective.loss(epoch.logs[name])
+            losses.append(found := objective.loss(epoch.logs[name]))
             if loss is None or found < loss:
                 score, loss, best_epoch = epoch.logs[name], found, epoch.epoch
-        every = (*trial.epochs, *epochs)
         return replace(
-            trial, epochs=every, score=score, loss=loss, best_epoch=best_epoch, **changes
+            run,
+            epochs=(*run.epochs, *epochs),
+            losses=tuple(losses),
+            score=score,
+            loss=loss,
+            best_epoch=best_epoch,
+            **changes,
         )
 
-    def _running(self, event: Built | Trained | Ended) -> Trial:
+    def _elapsed(self, event: Trained | Ended | Stopped) -> float:
+        return self.elapsed_before + float(event.runtime.get("elapsed", 0.0))
+
+    def _known(self, event: Continued | Resumed | Built | Trained | Lost | Ended) -> Trial:
         self._check(0 <= event.trial < len(self.trials), event, "there is no such trial")
-        trial = self.trials[event.trial]
-        self._check(trial.state is State.RUNNING, event, "the trial has ended")
-        return trial
+        return self.trials[event.trial]
+
+    def _run(self, event: Resumed | Built | Trained | Lost | Ended) -> Trial:
+        """Return the record of the training that an event speaks of."""
+        runs = self._known(event).runs
+        self._check(0 <= event.execution < len(runs), event, "there is no such execution")
+        return runs[event.execution]
+
+    def _running(self, event: Built | Trained | Lost | Ended) -> Trial:
+        run = self._run(event)
+        self._check(run.state is State.RUNNING, event, "the trial has ended")
+        return run
+
+    def _with(self, run: Trial) -> Trial:
+        """Return the trial of which this is the new record of one training."""
+        trial = self.trials[run.number]
+        if not trial.executions:
+            return run
+        runs = list(trial.executions)
+        runs[run.execution] = run
+        return together(trial, runs)
 
     def _check(self, holds: bool, event: Event, problem: str) -> None:  # noqa: FBT001 (a condition)
         if not holds:
@@ -226,6 +311,7 @@ class SearchState:
 
 
 def _set_aside(trial: Trial) -> Trial:
-    return replace(
+    blank = replace(
         trial, state=State.OUTSIDE, score=None, loss=None, best_epoch=None, checkpoints=()
     )
+    return replace(blank, executions=tuple(map(_set_aside, trial.executions)))

@@ -5,19 +5,22 @@
 """
 
 from tunedeco.errors import ConfigurationError
-from tunedeco.oracles.base import Decision, Done, Oracle, Start, describe
+from tunedeco.oracles.base import Continue, Decision, Done, Oracle, Scheduler, Start, Wait, describe
 from tunedeco.oracles.evolution import Evolution
 from tunedeco.oracles.grid import Grid
 from tunedeco.oracles.random import Random
 
 __all__ = [
+    "Continue",
     "Decision",
     "Done",
     "Evolution",
     "Grid",
     "Oracle",
     "Random",
+    "Scheduler",
     "Start",
+    "Wait",
     "describe",
     "resolve",
 ]
@@ -25,15 +28,15 @@ __all__ = [
 _BY_NAME: dict[str, type[Oracle]] = {"grid": Grid, "random": Random, "evolution": Evolution}
 
 
-def resolve(oracle: str | Oracle) -> Oracle:
-    """Return an oracle by its name, or the instance that was given.
+def resolve(oracle: str | Oracle, min_epochs: int, max_epochs: int) -> Oracle:
+    """Return an oracle by its name, or the instance that was given, for trials of so many epochs.
 
     Raises:
         ConfigurationError: there is none of that name, or it is not an oracle.
     """
     if isinstance(oracle, str):
         if oracle in _BY_NAME:
-            return _BY_NAME[oracle]()
+            return resolve(_BY_NAME[oracle](), min_epochs, max_epochs)
         msg = f"there is no oracle {oracle!r}; choose from {', '.join(_BY_NAME)}, or give your own"
         raise ConfigurationError(msg)
     if isinstance(oracle, type) or not callable(getattr(oracle, "next", None)):
@@ -42,4 +45,4 @@ def resolve(oracle: str | Oracle) -> Oracle:
             f"next(space, trials, seed), not {oracle!r}"
         )
         raise ConfigurationError(msg)
-    return oracle
+    return oracle.within(min_epochs, max_epochs) if isinstance(oracle, Scheduler) else oracle

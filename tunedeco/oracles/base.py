@@ -6,9 +6,9 @@ numbers from `tunedeco.randomness.stream(seed, len(trials), "purpose")`.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, final
+from typing import Any, Protocol, Self, final, runtime_checkable
 
 from tunedeco.space import Space, Values
 from tunedeco.trial import Trial
@@ -23,6 +23,29 @@ class Start:
     """``{group: {name: value}}``."""
     until: int | None = None
     """Train it up to this epoch; None means the search's ``max_epochs``."""
+    bracket: int | None = None
+    """In which bracket it competes, from 0; for reports, and for the oracle itself."""
+    rung: int | None = None
+    """Which rung of the bracket that epoch is, from 0."""
+
+
+@final
+@dataclass(frozen=True)
+class Continue:
+    """Train a completed trial further, from its last checkpoint."""
+
+    trial: int
+    """Its number."""
+    until: int
+    """Train it up to this epoch."""
+    rung: int | None = None
+    """Which rung of its bracket that epoch is."""
+
+
+@final
+@dataclass(frozen=True)
+class Wait:
+    """Nothing can be said before one of the running trials ends."""
 
 
 @final
@@ -31,7 +54,7 @@ class Done:
     """There is nothing left to try."""
 
 
-Decision = Start | Done
+Decision = Start | Continue | Wait | Done
 
 
 class Oracle(Protocol):
@@ -45,6 +68,23 @@ class Oracle(Protocol):
             trials: all trials in that space so far, in the order proposed, running ones included.
             seed: the search's seed.
         """
+        ...
+
+
+@runtime_checkable
+class Scheduler(Oracle, Protocol):
+    """An oracle that answers `Continue`: it decides how far each trial is trained."""
+
+    def within(self, min_epochs: int, max_epochs: int) -> Self:
+        """Return it for trials of so many epochs, at least and at most, where it says nothing."""
+        ...
+
+    def finish(self, trials: Sequence[Trial]) -> Continue | Wait | Done:
+        """Return what to do next where no more trials may be started."""
+        ...
+
+    def open(self, trials: Sequence[Trial]) -> Collection[int]:
+        """Return the numbers of the trials that it may yet continue: their checkpoints are kept."""
         ...
 
 
