@@ -1,4 +1,4 @@
-"""Amounts of memory as people write them."""
+"""Amounts of memory and of time as people write them."""
 
 import re
 
@@ -31,3 +31,13 @@ def readable(amount: int) -> str:
         if amount >= _UNITS[unit]:
             return f"{amount / _UNITS[unit]:.2f}".rstrip("0").rstrip(".") + f" {unit}"
     return f"{amount} B"
+
+
+def duration(seconds: float) -> str:
+    """Return an amount of time in the two largest units that it has: ``"1h 30m"``, ``"12s"``."""
+    left, parts = round(seconds), []
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        if left >= size:
+            parts.append(f"{left // size}{unit}")
+            left %= size
+    return " ".join(parts[:2]) or "0s"

@@ -98,7 +98,7 @@ def test_the_time_budget_holds_over_all_sessions(tmp_path: Path) -> None:
 def test_a_target_ends_the_search_at_the_epoch_that_reaches_it(
     tmp_path: Path, capacity: int
 ) -> None:
-    """Nothing is trained after the target is reached but what is under way, up to its next epoch."""
+    """After the target is reached nothing is trained but what is under way, to its next epoch."""
     options: dict[str, Any] = {"oracle": Random(), "max_trials": 6, "capacity": capacity}
     whole = run_search(tmp_path / "whole", **options)
     losses = sorted(loss for trial in whole.state.trials for loss in trial.losses)

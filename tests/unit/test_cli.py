@@ -69,7 +69,7 @@ def test_status_json_counts_by_state(searched: Path, shell: Shell) -> None:
     """`status --json` says what the search is, what it has cost, and how it stopped."""
     state = load(searched)
     status = json.loads(shell("status", searched, "--json"))
-    assert set(status["runtime"]) == {"sessions", "seconds"}
+    assert set(status["runtime"]) == {"sessions", "elapsed", "seconds_left", "seconds"}
     best = {"trial": state.best.number, "score": state.best.score, "epoch": state.best.best_epoch}
     counts = {s: sum(t.state == s for t in state.trials) for s in status["trials"]}
     assert without_runtime(status) == {
@@ -80,6 +80,7 @@ def test_status_json_counts_by_state(searched: Path, shell: Shell) -> None:
         "space": {"hyperparameters": 4, "configurations": 5 * 4 * (1 + 3)},
         "trials": {"running": 0, "paused": 0, **counts},
         "epochs": 20,
+        "epochs_left": 0,
         "budgets": {
             "epoch_budget": 20,
             "max_epochs": 3,

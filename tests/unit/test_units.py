@@ -4,7 +4,7 @@ import pytest
 
 from tunedeco import Tuner
 from tunedeco.errors import ConfigurationError
-from tunedeco.units import bytes_in, readable
+from tunedeco.units import bytes_in, duration, readable
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,12 @@ def test_a_wrong_max_memory(wrong: object) -> None:
 def test_a_max_memory(right: object) -> None:
     """Bytes, text for them, the device's, or none."""
     assert Tuner(lambda: None, "loss", max_trials=1, max_memory=right).max_memory == right  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (0.4, "0s"), (59.6, "1m"), (61, "1m 1s"), (5400, "1h 30m"), (90061, "1d 1h")],
+)
+def test_durations_are_read_at_a_glance(seconds: float, text: str) -> None:
+    """A duration shows its two largest units."""
+    assert duration(seconds) == text

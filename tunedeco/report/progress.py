@@ -9,7 +9,9 @@ from tqdm.auto import tqdm
 from tunedeco.errors import NoTrialError
 from tunedeco.events import Built, Ended, Event, Resumed, Trained
 from tunedeco.journal.search_state import SearchState
+from tunedeco.report import tables
 from tunedeco.trial import State
+from tunedeco.units import duration
 
 
 class Progress:
@@ -78,7 +80,10 @@ class Progress:
     def _show_best(self) -> None:
         with suppress(NoTrialError):
             best = self._state.best
-            self._search.set_postfix(best=f"{best.score:.4g}", trial=best.number)
+            found = {"best": f"{best.score:.4g}", "trial": best.number}
+            if self._search.total is None and (left := tables.seconds_left(self._state)):
+                found["left"] = duration(left)  # the bar can tell where it knows how many epochs
+            self._search.set_postfix(found)
 
     def _line(self, number: int) -> str:
         trial = self._state.trials[number]
@@ -91,4 +96,9 @@ class Progress:
             outcome += f", {trial.score:.6g} in epoch {trial.best_epoch} of {len(trial.epochs)}"
         with suppress(NoTrialError):
             outcome += f" (best {self._state.best.score:.6g})"
+        epochs, seconds = tables.epochs_left(self._state), tables.seconds_left(self._state)
+        left = [] if epochs is None else [f"{epochs} epochs"]
+        left += [] if seconds is None else [f"about {duration(seconds)}"]
+        if left:
+            outcome += f"; {', '.join(left)} left"
         return f"trial {trial.number} {outcome}"

@@ -8,6 +8,7 @@ from tunedeco import exporting, text
 from tunedeco.errors import NoTrialError
 from tunedeco.journal.search_state import SearchState
 from tunedeco.trial import State, Trial
+from tunedeco.units import duration
 
 _MOST = 10**4000  # Python prints no number of more than 4,300 digits
 
@@ -96,16 +97,45 @@ def status(state: SearchState) -> dict[str, Any]:
         "trials": {str(s): sum(t.state is s for t in state.trials) for s in State},
         "epochs": state.epochs,
         "budgets": dict(state.budgets),
+        "epochs_left": epochs_left(state),
         **({"pinned": state.pinned} if state.pinned else {}),
         "stopped": state.stopped,
         "best": best,
         "runtime": {
             "sessions": list(state.sessions),
+            "elapsed": round(state.elapsed, 3),
+            "seconds_left": seconds_left(state),
             "seconds": round(
                 sum(e.runtime.get("seconds", 0.0) for t in state.trials for e in t.epochs), 3
             ),
         },
     }
+
+
+def epochs_left(state: SearchState) -> int | None:
+    """Return how many epochs the latest run's budgets leave; None where they do not say."""
+    budgets = state.budgets
+    limits = []
+    if (budget := budgets.get("epoch_budget")) is not None:
+        limits.append(budget - state.epochs)
+    if (trials := budgets.get("max_trials")) is not None and state.created is not None:
+        # no trial trains more, and some train less
+        executions = state.created.executions
+        ahead = (trials - len(state.trials)) * budgets["max_epochs"] * executions
+        going = (t for t in state.trials if t.state in (State.RUNNING, State.PAUSED))
+        limits.append(max(ahead, 0) + sum(t.epochs_left for t in going))
+    return max(min(limits), 0) if limits else None
+
+
+def seconds_left(state: SearchState) -> float | None:
+    """Return how long the search will still run, as fast as it did so far; None if unknown."""
+    estimates = []
+    left = epochs_left(state)
+    if left is not None and state.epochs and state.elapsed:
+        estimates.append(left * state.elapsed / state.epochs)
+    if (budget := state.budgets.get("time_budget")) is not None:
+        estimates.append(max(budget - state.elapsed, 0.0))
+    return min(estimates, default=None)
 
 
 def status_line(state: SearchState) -> str:
@@ -124,7 +154,8 @@ def status_line(state: SearchState) -> str:
         )
     match state.stopped:
         case None:
-            return line
+            left = seconds_left(state)
+            return line if left is None else f"{line}; about {duration(left)} left"
         case "interrupted":
             return f"{line}; interrupted"
         case reason:
