@@ -111,6 +111,7 @@ def test_no_order_of_data_is_trained_twice(arrays: Arrays) -> None:
     assert len({tuple(order) for order in seen}) == 4
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -146,12 +147,14 @@ def test_wrong_data_is_refused(
     assert not tuner.directory.exists()
 
 
+@pytest.mark.once
 def test_validation_objective_without_validation(arrays: Arrays, make_tuner: MakeTuner) -> None:
     """A val_ objective without validation data is refused before anything is trained."""
     with pytest.raises(ObjectiveError, match="needs validation data"):
         make_tuner().search(*arrays, verbose=0)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("frequency", "scored"), [(2, [2, 4]), ([1, 4], [1, 4])])
 def test_epochs_without_validation(
     arrays: Arrays,

@@ -176,6 +176,7 @@ def test_interrupting_a_notebook(
         search(make_tuner(), arrays, Signal(signal.SIGINT, 0, 1))
 
 
+@pytest.mark.once
 def test_a_damaged_checkpoint(
     whole: list[Any], arrays: Arrays, make_tuner: MakeTuner, numbers: Numbers
 ) -> None:
@@ -190,6 +191,7 @@ def test_a_damaged_checkpoint(
     assert numbers(tuner) == whole
 
 
+@pytest.mark.once
 def test_no_checkpoint_left(
     whole: list[Any], arrays: Arrays, make_tuner: MakeTuner, numbers: Numbers
 ) -> None:
@@ -333,6 +335,7 @@ def test_all_that_changes_while_training(
     assert run("parted") == run("whole")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("kind", ["make", "append", "write", "rename"])
 def test_a_full_disk(
     kind: str, whole: list[Any], arrays: Arrays, make_tuner: MakeTuner, numbers: Numbers
@@ -347,6 +350,7 @@ def test_a_full_disk(
     assert numbers(search(make_tuner(max_epochs=4), arrays)) == whole
 
 
+@pytest.mark.once
 def test_a_disk_that_a_callback_finds_full(
     whole: list[Any], arrays: Arrays, make_tuner: MakeTuner, numbers: Numbers
 ) -> None:
@@ -362,6 +366,7 @@ def test_a_disk_that_a_callback_finds_full(
     assert numbers(search(make_tuner(max_epochs=4), arrays)) == whole
 
 
+@pytest.mark.once
 def test_a_callback_that_could_not_be_reminded(arrays: Arrays, make_tuner: MakeTuner) -> None:
     """A callback with `get_state` and no `set_state` is refused before anything relies on it."""
 
@@ -373,12 +378,14 @@ def test_a_callback_that_could_not_be_reminded(arrays: Arrays, make_tuner: MakeT
         search(make_tuner(), arrays, Half())
 
 
+@pytest.mark.once
 def test_a_callback_that_would_resume_by_itself(arrays: Arrays, make_tuner: MakeTuner) -> None:
     """Keras's own BackupAndRestore, which would load another trial's weights, is refused."""
     with pytest.raises(ConfigurationError, match="leave BackupAndRestore out"):
         search(make_tuner(), arrays, keras.callbacks.BackupAndRestore("backup"))
 
 
+@pytest.mark.once
 def test_a_callback_whose_memory_is_not_json(arrays: Arrays, make_tuner: MakeTuner) -> None:
     """What a callback wants to be kept and JSON cannot hold is refused, by its name."""
     forgetful = Counting()
@@ -387,6 +394,7 @@ def test_a_callback_whose_memory_is_not_json(arrays: Arrays, make_tuner: MakeTun
         search(make_tuner(), arrays, forgetful)
 
 
+@pytest.mark.once
 def test_the_disk_is_bounded(arrays: Arrays, make_tuner: MakeTuner) -> None:
     """After many trials the checkpoints of the best `keep` are left, and nothing else."""
     tuner = make_tuner(max_trials=8, max_epochs=1, keep=2)
@@ -407,6 +415,7 @@ def test_the_best_model(arrays: Arrays, make_tuner: MakeTuner) -> None:
     model.fit(x, y, verbose=0)
 
 
+@pytest.mark.once
 def test_a_best_model_without_weights(arrays: Arrays, make_tuner: MakeTuner) -> None:
     """Where the best trial's checkpoint is gone, best_model() says which file it misses."""
     tuner = make_tuner(max_trials=1)
@@ -429,6 +438,7 @@ def narrow_fn() -> keras.Model:
     return wide_fn(8)
 
 
+@pytest.mark.once
 def test_a_best_model_whose_weights_were_not_kept(arrays: Arrays, make_tuner: MakeTuner) -> None:
     """After the best trial was set aside, best_model() says why the next one has no weights."""
     settings = {"objective": "val_loss", "oracle": "grid", "max_trials": 3, "max_epochs": 1}

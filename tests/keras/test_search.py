@@ -70,6 +70,7 @@ def design() -> keras.Model:
     return model
 
 
+@pytest.mark.once
 def test_groups_and_frozen_values(arrays: Arrays, make_tuner: MakeTuner) -> None:
     """With groups= and freeze=, trials differ in what is searched; the rest is built as held."""
 
@@ -111,6 +112,7 @@ def test_the_designs_snippet(tmp_path: Path) -> None:
         other.build("best.json")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("compiled", "objective"),
     [
@@ -139,6 +141,7 @@ def test_the_objective_is_logged(
     assert sum("acc" in name for name in trial.epochs[0].logs) in (0, 2)
 
 
+@pytest.mark.once
 def test_an_objective_that_nothing_logs(arrays: Arrays, make_tuner: MakeTuner) -> None:
     """An objective the logs lack is an error that lists them, before a second epoch is trained."""
     tuner = make_tuner(dense, objective=Objective("val_profit", "max"))
@@ -190,6 +193,7 @@ def test_odd_models(arrays: Arrays, make_tuner: MakeTuner) -> None:
     assert tuner.trials[0].state is State.COMPLETED, tuner.trials[0].error
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("function", "message"),
     [
@@ -208,6 +212,7 @@ def test_what_is_no_model_function(
     assert not Path("run").exists()
 
 
+@pytest.mark.once
 def test_a_function_that_raises_with_its_defaults(arrays: Arrays, make_tuner: MakeTuner) -> None:
     """What model_fn raises when it is traced reaches the user as it is."""
 
@@ -228,6 +233,7 @@ def fragile() -> keras.Model:
     return dense(units)
 
 
+@pytest.mark.once
 def test_a_trial_that_fails(arrays: Arrays, make_tuner: MakeTuner) -> None:
     """A failing trial is journalled with the user's traceback; the search goes on."""
     tuner = run(make_tuner(fragile, oracle="grid", max_trials=None), arrays)
@@ -240,6 +246,7 @@ def test_a_trial_that_fails(arrays: Arrays, make_tuner: MakeTuner) -> None:
     assert error["message"] == "no layer has -1 units"
 
 
+@pytest.mark.once
 def test_too_many_failures(arrays: Arrays, make_tuner: MakeTuner) -> None:
     """Failures in a row stop the search with the last traceback; mended, it begins with them."""
     mended: list[bool] = []
@@ -297,6 +304,7 @@ def test_a_model_that_is_too_large(arrays: Arrays, make_tuner: MakeTuner) -> Non
     assert sum(len(trial.epochs) for trial in tuner.trials) == 4
 
 
+@pytest.mark.once
 def test_callbacks_are_each_trials_own(arrays: Arrays, make_tuner: MakeTuner) -> None:
     """A list of callbacks is copied for each trial; a function is given the trial."""
 
@@ -325,6 +333,7 @@ def test_callbacks_are_each_trials_own(arrays: Arrays, make_tuner: MakeTuner) ->
     assert seen == [(trial.number, trial.values) for trial in tuner.trials]
 
 
+@pytest.mark.once
 def test_a_callback_that_cannot_be_copied(arrays: Arrays, make_tuner: MakeTuner) -> None:
     """A callback that cannot be copied is named, with the way out; no trial fails for it."""
     callback = keras.callbacks.LambdaCallback()
@@ -369,6 +378,7 @@ def test_a_trial_does_not_depend_on_those_before(
     assert numbers(more) == here
 
 
+@pytest.mark.once
 def test_run_again(arrays: Arrays, make_tuner: MakeTuner, capsys: Any) -> None:
     """Run again with the same budget it writes nothing and says so; with more, it goes on."""
     tuner = run(make_tuner(), arrays)
@@ -381,6 +391,7 @@ def test_run_again(arrays: Arrays, make_tuner: MakeTuner, capsys: Any) -> None:
     assert (tuner.directory / "journal.jsonl").read_bytes().startswith(before)
 
 
+@pytest.mark.once
 def test_another_search_in_the_directory(arrays: Arrays, make_tuner: MakeTuner) -> None:
     """Another objective, oracle, seed or space is refused line by line; overwrite moves aside."""
     run(make_tuner(), arrays)
@@ -396,6 +407,7 @@ def test_another_search_in_the_directory(arrays: Arrays, make_tuner: MakeTuner) 
     assert len(Tuner(dense, "val_accuracy", max_trials=1, directory="run.1").trials) == 2
 
 
+@pytest.mark.once
 def test_a_directory_that_cannot_be_written(arrays: Arrays, make_tuner: MakeTuner) -> None:
     """A directory that cannot be made is named, with the way out."""
     Path("file").write_text("in the way")
@@ -403,6 +415,7 @@ def test_a_directory_that_cannot_be_written(arrays: Arrays, make_tuner: MakeTune
         run(make_tuner(directory="file/run"), arrays)
 
 
+@pytest.mark.once
 def test_silence(arrays: Arrays, make_tuner: MakeTuner, capfd: Any) -> None:
     """verbose=0 prints nothing; verbose=1 away from a terminal prints a line a trial."""
     run(make_tuner(), arrays)
@@ -414,6 +427,7 @@ def test_silence(arrays: Arrays, make_tuner: MakeTuner, capfd: Any) -> None:
     assert [line.split(",")[0] for line in lines] == ["trial 0 completed", "trial 1 completed"]
 
 
+@pytest.mark.once
 def test_results(arrays: Arrays, make_tuner: MakeTuner, monkeypatch: pytest.MonkeyPatch) -> None:
     """results() is a DataFrame with pandas and rows without, with the same in them."""
     tuner = run(make_tuner(), arrays)

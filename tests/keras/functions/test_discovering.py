@@ -20,7 +20,7 @@ from tunedeco.discovery import discovering, kinds, suggest
 from tunedeco.domains import Domain
 from tunedeco.errors import HyperparameterError, ModelFunctionError
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.once]
 
 sys.path.insert(0, str(Path(__file__).parent))
 import zoo  # noqa: E402 (beside this file, whatever pytest's import mode)

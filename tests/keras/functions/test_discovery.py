@@ -16,7 +16,7 @@ from tunedeco import tracing
 from tunedeco.abstract import run_abstractly
 from tunedeco.discovery import Suggestion, discovering, suggest
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.once]
 
 sys.path.insert(0, str(Path(__file__).parent))
 from zoo import ZOO  # noqa: E402 (beside this file, whatever pytest's import mode)

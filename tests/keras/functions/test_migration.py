@@ -10,7 +10,7 @@ import pytest
 import tunedeco
 from tunedeco import tunable
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.once]
 
 PAGE = (Path(tunedeco.__file__).parents[1] / "docs" / "migration.md").read_text("utf-8")
 PROGRAMS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)

@@ -20,6 +20,7 @@ from tunedeco.space import Hyperparameter
 
 pytestmark = [
     pytest.mark.keras,
+    pytest.mark.once,
     # what Optuna says of an end that no step lands on, and of its own older names
     pytest.mark.filterwarnings("ignore:The distribution is specified by"),
     pytest.mark.filterwarnings("ignore:suggest_:FutureWarning"),

@@ -10,7 +10,7 @@ import pytest
 
 from tunedeco import Space, conditions, tracing, tunable
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.once]
 
 sys.path.insert(0, str(Path(__file__).parent))
 import zoo_hp  # noqa: E402 (beside this file, whatever pytest's import mode)
