@@ -22,7 +22,7 @@ import numpy as np
 
 from tunedeco import Choice, Linear, Range, Tuner
 from tunedeco.executors import checkpoints
-from tunedeco.executors.watch import Snapshot, Watch
+from tunedeco.executors.recorder import Recorder, Snapshot
 from tunedeco.journal.storage import JournalStorage
 
 
@@ -79,7 +79,7 @@ def timed(spent: list[float]) -> Iterator[None]:
 
     with ExitStack() as stack:
         for owner, name in (
-            *((Watch, "_taken"), (checkpoints, "write"), (checkpoints, "prune")),
+            *((Recorder, "_taken"), (checkpoints, "write"), (checkpoints, "prune")),
             (JournalStorage, "append"),
         ):
             stack.enter_context(mock.patch.object(owner, name, clock(getattr(owner, name))))
