@@ -54,7 +54,7 @@ def nothing_kept() -> Iterator[None]:
 
     with ExitStack() as stack:
         for owner, name, other in (
-            (Watch, "_taken", taken),
+            (Recorder, "_taken", taken),
             (checkpoints, "write", lambda *_: "0" * 64),
             (checkpoints, "prune", lambda *_: None),
             (JournalStorage, "_write", JournalStorage._take),

@@ -145,10 +145,10 @@ class KerasExecutor:
             made = self._maker.made(work)
         start = reached if begun else Snapshot()
         data = made.data.of(work.seed, trial.execution)
-        batches = data.feed(work.seed, trial) or data.x
-        if start.arrays and not made.built and not built_by_training(made.model, batches):
-            made, start = self._maker.made(work), Snapshot()
-
+        if start.arrays and not made.built:
+            feed = data.feed(work.seed, trial)
+            if not built_by_training(made.model, data.x if feed is None else feed):
+                made, start = self._maker.made(work), Snapshot()
         job = Job(
             work=work,
             trial=replace(trial, values=made.trace.values),
