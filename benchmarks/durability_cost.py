@@ -22,7 +22,7 @@ import numpy as np
 
 from tunedeco import Choice, Linear, Range, Tuner
 from tunedeco.executors import checkpoints
-from tunedeco.executors.watch import Snapshot, Watch
+from tunedeco.executors.recorder import Recorder, Snapshot
 from tunedeco.journal.storage import JournalStorage
 
 
@@ -54,7 +54,7 @@ def nothing_kept() -> Iterator[None]:
 
     with ExitStack() as stack:
         for owner, name, other in (
-            (Watch, "_taken", taken),
+            (Recorder, "_taken", taken),
             (checkpoints, "write", lambda *_: "0" * 64),
             (checkpoints, "prune", lambda *_: None),
             (JournalStorage, "_write", JournalStorage._take),
@@ -79,7 +79,7 @@ def timed(spent: list[float]) -> Iterator[None]:
 
     with ExitStack() as stack:
         for owner, name in (
-            *((Watch, "_taken"), (checkpoints, "write"), (checkpoints, "prune")),
+            *((Recorder, "_taken"), (checkpoints, "write"), (checkpoints, "prune")),
             (JournalStorage, "append"),
         ):
             stack.enter_context(mock.patch.object(owner, name, clock(getattr(owner, name))))

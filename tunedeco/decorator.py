@@ -26,6 +26,7 @@ from tunedeco.errors import (
     ModelFunctionError,
     NeedsWeights,
 )
+from tunedeco.returned import parts
 from tunedeco.signatures import declared, filled
 from tunedeco.space import Hyperparameter, Space
 from tunedeco.tracing import MAX_TRACES, defaults, explore, from_values, name_of, run, value_of
@@ -33,6 +34,8 @@ from tunedeco.translations import HyperModel
 
 P = ParamSpec("P")
 R = TypeVar("R")
+M = TypeVar("M")
+A = TypeVar("A")
 
 
 class Tunable(Generic[P, R]):
@@ -121,8 +124,28 @@ class Tunable(Generic[P, R]):
             warnings.warn(msg, NeedsWeights, stacklevel=2)
         return space
 
-    def build(self, values: str | Path | Mapping[str, Any]) -> R:
-        """Call the function with other values than its defaults.
+    @overload
+    def build(
+        self: "Tunable[P, tuple[M, dict[str, A]]]", values: str | Path | Mapping[str, Any]
+    ) -> M: ...
+    @overload
+    def build(self, values: str | Path | Mapping[str, Any]) -> R: ...
+    def build(self, values: str | Path | Mapping[str, Any]) -> object:
+        """Return the model that the function builds with other values than its defaults.
+
+        Where it returns ``(model, fit_arguments)``, that is the model alone; see `apply`.
+
+        Args:
+            values: as `apply` takes them.
+
+        Raises:
+            ExportError: as in `apply`.
+            HyperparameterError: as in `apply`.
+        """
+        return parts(self.apply(values))[0]
+
+    def apply(self, values: str | Path | Mapping[str, Any]) -> R:
+        """Call the function with other values than its defaults; return what it returns.
 
         Args:
             values: the path of a JSON file that `Tuner.export_best` wrote, or the object in it;
@@ -297,7 +320,7 @@ def tunable(
     """Decorate a function that asks for hyperparameters; ``@tunable`` and ``@tunable()`` both do.
 
     The function stays what it is: its name, docstring and signature are kept, and a call runs it.
-    It gains ``.space`` and ``.build``.
+    It gains ``.space``, ``.build`` and ``.apply``.
 
     Args:
         function: builds a model; it may take Keras Tuner's ``hp`` or Optuna's ``trial``, or be a

@@ -11,7 +11,7 @@ and fails on whatever is new there.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Literal, Self
@@ -143,32 +143,71 @@ class Objective:
         name: the metric as it stands in Keras's logs, or any of Keras's own names for it; with
             ``val_`` in front, its value on the validation data.
         direction: ``"min"`` or ``"max"``; not needed for what Keras ships.
+        measure: a function of the trained model that returns the number; called after each epoch,
+            and logged under the name. Without it, the number is one that training logs.
 
     Raises:
-        ObjectiveError: the name is empty, or its direction is wrong, or neither given nor known.
+        ObjectiveError: the name is empty, or its direction is wrong, or neither given nor known;
+            or what is to measure it is no function.
     """
 
     name: str = field(compare=False)
     direction: Direction
     canonical: str = field(init=False, repr=False)
     """The name with aliases resolved."""
+    measure: Callable[[Any], float] | None = field(compare=False, repr=False)
 
-    def __init__(self, name: str, direction: Direction | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        direction: Direction | None = None,
+        measure: Callable[[Any], float] | None = None,
+    ) -> None:
         if not isinstance(name, str) or not name:
             msg = f"an objective is the name of a metric, such as 'val_accuracy', not {name!r}"
             raise ObjectiveError(msg)
         if direction not in ("min", "max", None):
             msg = f'the direction of the objective {name!r} is "min" or "max", not {direction!r}'
             raise ObjectiveError(msg)
+        if measure is not None and not callable(measure):
+            msg = f"measure= of the objective {name!r} is a function of the model, not {measure!r}"
+            raise ObjectiveError(msg)
         canonical = _canonical(name)
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "direction", direction or _direction(name, canonical))
         object.__setattr__(self, "canonical", canonical)
+        object.__setattr__(self, "measure", measure)
+
+    @classmethod
+    def of(cls, what: object) -> "Objective":
+        """Return the objective that a user means: one, a metric's name, or a function.
+
+        Raises:
+            ObjectiveError: it is none, or its direction is not known.
+        """
+        if isinstance(what, cls):
+            return what
+        if callable(what):
+            name = getattr(what, "__name__", "")
+            if not name.isidentifier():
+                msg = (
+                    f"the objective {what!r} has no name: give it one, as in "
+                    'Objective("f1", "max", measure=...)'
+                )
+                raise ObjectiveError(msg)
+            if _base(_canonical(name)) not in _DIRECTIONS:
+                msg = (
+                    f"say whether less or more of what {name} returns is better: "
+                    f'Objective({name!r}, "min", measure={name}), or "max"'
+                )
+                raise ObjectiveError(msg)
+            return cls(name, measure=what)
+        return cls(what)  # type: ignore[arg-type]  # which checks it
 
     @property
     def validation(self) -> bool:
-        """Whether it is measured on the validation data."""
-        return self.canonical.startswith(_VALIDATION)
+        """Whether `fit` must measure it on the validation data."""
+        return self.measure is None and self.canonical.startswith(_VALIDATION)
 
     @property
     def metric(self) -> str:
@@ -178,6 +217,23 @@ class Objective:
     def loss(self, score: float) -> float:
         """Return a score in the sense of less is better."""
         return score if self.direction == "min" else -score
+
+    def measured(self, model: object) -> float:
+        """Return what the function says of a model.
+
+        Raises:
+            ObjectiveError: it says no number.
+        """
+        assert self.measure is not None
+        value = self.measure(model)
+        try:
+            return float(value)
+        except (TypeError, ValueError) as error:
+            msg = (
+                f"the function that measures the objective {self.name!r} must return a number, "
+                f"and returned {value!r:.100}"
+            )
+            raise ObjectiveError(msg) from error
 
     def find(self, logs: Mapping[str, float]) -> str | None:
         """Return the key of the logs that the objective means; None if no single one is."""
@@ -246,14 +302,18 @@ def _split_number(name: str) -> tuple[str, str]:
     return base, name[len(base) :]
 
 
+def _base(canonical: str) -> str:
+    """Return a canonical name without ``val_`` and number."""
+    return _split_number(canonical.removeprefix(_VALIDATION))[0]
+
+
 def _direction(name: str, canonical: str) -> Direction:
     """Return the direction of what Keras ships.
 
     Raises:
         ObjectiveError: Keras does not ship it; says what to write.
     """
-    base, _ = _split_number(canonical.removeprefix(_VALIDATION))
-    if base in _DIRECTIONS:
+    if (base := _base(canonical)) in _DIRECTIONS:
         return _DIRECTIONS[base]
     # A shared prefix makes any two names look alike, so compare what stands behind it.
     prefix = _VALIDATION if name.startswith(_VALIDATION) else ""

@@ -89,7 +89,7 @@ class Trial:
     score: float | None = None
     """The best value of the objective over its epochs; None before the first, and if it failed.
 
-    Of several executions, the mean of theirs."""
+    Of several executions, the mean of theirs, once each has one."""
     best_epoch: int | None = None
     """The epoch of that value, from 1; the earlier one where two are equal.
 
@@ -109,7 +109,7 @@ class Trial:
     executions: tuple["Trial", ...] = ()
     """Each training by itself, where there are several; else none."""
     spread: float | None = None
-    """The sample standard deviation of the executions' scores; None of fewer than two."""
+    """The sample standard deviation of the executions' scores; None where there is no mean."""
     parameters: int | None = None
     """How many numbers the model holds in its weights; None before it is built."""
     precision: str | None = None

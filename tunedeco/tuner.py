@@ -34,6 +34,8 @@ from tunedeco.trial import State, Trial
 if TYPE_CHECKING:
     import keras
 
+    from tunedeco.executors.loop import Train
+
 
 class Tuner:
     """Searches the hyperparameters of a function that builds a Keras model.
@@ -43,8 +45,10 @@ class Tuner:
 
     Args:
         model_fn: builds and compiles a model; decorated with `tunable` or not. It may take Keras
-            Tuner's ``hp`` or Optuna's ``trial``, or be a ``HyperModel``.
-        objective: a metric as the logs name it, such as ``"val_accuracy"``, or an `Objective`.
+            Tuner's ``hp`` or Optuna's ``trial``, or be a ``HyperModel``. It may return
+            ``(model, fit_arguments)``: what `fit` is to be given in this trial.
+        objective: a metric as the logs name it, such as ``"val_accuracy"``, or an `Objective`; or
+            a function of the trained model whose name is that of a metric.
         epoch_budget: epochs to train in all trials together.
         max_epochs: epochs to train one trial at most.
         min_epochs: epochs to train one trial at least: with less left of the budget none is begun,
@@ -65,6 +69,10 @@ class Tuner:
         max_retries: how often a trial goes on after the process that trained it died.
         executions_per_trial: how often to train each trial, each time from another seed; its score
             is the mean.
+        folds: into how many parts to cut arrays; each trial is then trained so many times, each
+            time on all parts but one and judged on that one. Needs scikit-learn.
+        train_fn: a training loop in place of `fit`, ``train_fn(model, context)``; see
+            `tunedeco.executors.loop.Context`. The model need not be compiled then, nor be Keras's.
         keep: of how many of the best trials the weights are kept on disk.
         overwrite: move a search that lives in the directory aside, and begin a new one.
         extend: make a search that lives in the directory with another space, oracle or seed into
@@ -79,7 +87,7 @@ class Tuner:
     def __init__(
         self,
         model_fn: Callable[..., object] | HyperModel[object],
-        objective: str | Objective,
+        objective: str | Objective | Callable[[Any], float],
         *,
         epoch_budget: int | None = None,
         max_epochs: int = 10,
@@ -96,6 +104,8 @@ class Tuner:
         max_consecutive_failures: int = 5,
         max_retries: int = 2,
         executions_per_trial: int = 1,
+        folds: int | None = None,
+        train_fn: "Train | None" = None,
         keep: int = 1,
         overwrite: bool = False,
         extend: bool = False,
@@ -103,13 +113,20 @@ class Tuner:
         self._tunable: Tunable[..., object] = tunable(model_fn)
         self.model_fn = self._tunable.alone
         self.name = tracing.name_of(self.model_fn)
-        self.objective = objective if isinstance(objective, Objective) else Objective(objective)
-        _count("epoch_budget", epoch_budget, optional=True)
-        _count("max_epochs", max_epochs, optional=False)
-        _count("max_trials", max_trials, optional=True)
-        _count("max_parameters", max_parameters, optional=True)
-        _count("max_consecutive_failures", max_consecutive_failures, optional=False)
-        _count("min_epochs", min_epochs, optional=False)
+        self.objective = Objective.of(objective)
+        _check_counts(
+            max_epochs=max_epochs,
+            min_epochs=min_epochs,
+            max_consecutive_failures=max_consecutive_failures,
+            executions_per_trial=executions_per_trial,
+            keep=keep,
+        )
+        _check_counts(
+            optional=True,
+            epoch_budget=epoch_budget,
+            max_trials=max_trials,
+            max_parameters=max_parameters,
+        )
         if min_epochs > max_epochs:
             msg = f"min_epochs is {min_epochs}, and max_epochs is only {max_epochs}"
             raise ConfigurationError(msg)
@@ -130,9 +147,13 @@ class Tuner:
             max_retries,
         )
         self.oracle = resolve(oracle, min_epochs, max_epochs)
-        _count("executions_per_trial", executions_per_trial, optional=False)
-        self.executions = executions_per_trial
-        _count("keep", keep, optional=False)
+        _check_folds(folds)
+        self.folds = folds
+        self.executions = executions_per_trial * (folds or 1)
+        if train_fn is not None and not callable(train_fn):
+            msg = f"train_fn must be a function of (model, context), not {train_fn!r}"
+            raise ConfigurationError(msg)
+        self.train_fn = train_fn
         self.max_parameters = max_parameters
         devices.check_memory(max_memory)
         self.max_memory = max_memory
@@ -212,11 +233,9 @@ class Tuner:
         # Keras is loaded here and not before: every other thing a tuner does goes without
         from tunedeco.abstract import run_abstractly
         from tunedeco.executors.data import prepare
-        from tunedeco.executors.keras import (
-            KerasExecutor,
-            checked_model,
-            clean_session,
-        )
+        from tunedeco.executors.fit_arguments import checked
+        from tunedeco.executors.keras import KerasExecutor
+        from tunedeco.executors.models import clean_session
         from tunedeco.report.progress import Progress
 
         options = {
@@ -230,7 +249,11 @@ class Tuner:
             "validation_batch_size": validation_batch_size,
             "validation_freq": validation_freq,
         }
-        data = prepare(x, y, validation_data, options, self.objective)
+        own_loop = self.train_fn is not None
+        _check_own_loop(own_loop, options | {"callbacks": callbacks})
+        data = prepare(
+            x, y, validation_data, options, self.objective, folds=self.folds, own_loop=own_loop
+        )
         executor = KerasExecutor(
             self.model_fn,
             self.objective,
@@ -240,9 +263,12 @@ class Tuner:
             precision=self.precision,
             max_parameters=self.max_parameters,
             max_memory=self.max_memory,
+            train_fn=self.train_fn,
         )
         with clean_session(executor.policy):
-            space = self._tunable.explored(lambda result: checked_model(result, self.name))
+            space = self._tunable.explored(
+                lambda result: checked(result, self.name, own_loop=own_loop)
+            )
         if verbose and space.coverage is not None and not space.coverage.complete:
             print(str(space).splitlines()[-1], file=sys.stderr)  # noqa: T201 (as its table says)
         wanted = Created(
@@ -252,6 +278,7 @@ class Tuner:
             describe(self.oracle),
             self.seed,
             executions=self.executions,
+            folds=self.folds,
         )
 
         def extended(state: SearchState) -> Extended:
@@ -352,11 +379,29 @@ class Tuner:
         Raises:
             NoTrialError: there is no trial with a score yet.
             CheckpointError: its weights are no longer in the directory; says whose are.
+            ConfigurationError: ``model_fn`` returns no Keras model; see `best_state`.
         """
-        from tunedeco.executors.keras import restored_model
+        from tunedeco.executors.models import restored_model
 
-        trials = [self.best_trial, *tables.ranked(self.trials)[1:]]
-        return restored_model(self.model_fn, self.objective, trials, self._checkpoints)
+        return restored_model(
+            self.model_fn,
+            self.objective,
+            self._ranked,
+            self._checkpoints,
+            own_loop=self.train_fn is not None,
+        )
+
+    def best_state(self) -> dict[str, Any]:
+        """Return what the best trial's ``train_fn`` kept in ``context.state``, at its best epoch.
+
+        Raises:
+            NoTrialError: there is no trial with a score yet.
+            CheckpointError: it is no longer in the directory; says of which trials it is.
+            ConfigurationError: the search has no ``train_fn``.
+        """
+        from tunedeco.executors.models import restored_state
+
+        return restored_state(self._ranked, self._checkpoints)
 
     def export_best(self, path: str | os.PathLike[str]) -> Path:
         """Write the best trial's hyperparameters as JSON, atomically; return the path.
@@ -368,6 +413,11 @@ class Tuner:
             ExportError: the file cannot be written.
         """
         return exporting.write(path, tables.export(self._known))
+
+    @property
+    def _ranked(self) -> list[Trial]:
+        """The trials with a score, the best first."""
+        return [self.best_trial, *tables.ranked(self.trials)[1:]]
 
     @property
     def _known(self) -> SearchState:
@@ -432,6 +482,24 @@ class Tuner:
                 return "every configuration of the space has been tried"
 
 
+def _check_folds(folds: object) -> None:
+    if folds is not None and (type(folds) is not int or folds < 2):  # noqa: PLR2004 (one to train on)
+        msg = f"folds must be a whole number of at least 2, or None, not {folds!r}"
+        raise ConfigurationError(msg)
+
+
+def _check_own_loop(own_loop: bool, options: Mapping[str, Any]) -> None:  # noqa: FBT001 (a condition)
+    """Refuse what only `fit` heeds, where a user's own loop trains."""
+    fits = (
+        *("callbacks", "class_weight", "validation_batch_size", "validation_freq"),
+        "validation_steps",
+    )
+    given = [name for name in fits if options[name] is not None]
+    if own_loop and given:
+        msg = f"{', '.join(given)} is for `fit`, and train_fn trains: leave it out, and do it there"
+        raise ConfigurationError(msg)
+
+
 def _what_is_carried(event: Extended, state: SearchState) -> str:
     """Return how many trials an extended search has, and how many it has not."""
     kept, lost = len(event.carried), len(state.trials) - len(event.carried)
@@ -445,11 +513,10 @@ def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and math.isfinite(value)
 
 
-def _count(name: str, value: object, *, optional: bool) -> None:
-    """Check that an argument is a positive integer, or None where that is allowed."""
-    if value is None and optional:
-        return
-    if type(value) is not int or value < 1:
-        choices = "a whole number of at least 1" + (", or None" if optional else "")
-        msg = f"{name} must be {choices}, not {value!r}"
-        raise ConfigurationError(msg)
+def _check_counts(*, optional: bool = False, **counts: object) -> None:
+    """Check that arguments are positive integers, or None where that is allowed."""
+    for name, value in counts.items():
+        if not (value is None and optional) and (type(value) is not int or value < 1):
+            choices = "a whole number of at least 1" + (", or None" if optional else "")
+            msg = f"{name} must be {choices}, not {value!r}"
+            raise ConfigurationError(msg)

@@ -17,7 +17,7 @@ from tunedeco import Choice, State, Tuner
 from tunedeco.abstract import run_abstractly, size_of, undisturbed, unless_larger, weightless
 from tunedeco.errors import HyperparameterError, NeedsWeights, NoWeights
 from tunedeco.executors.data import symbolic
-from tunedeco.executors.keras import clean_session
+from tunedeco.executors.models import clean_session
 
 pytestmark = pytest.mark.keras
 

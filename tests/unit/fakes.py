@@ -65,6 +65,8 @@ class FakeExecutor:
         self.submitted: list[int] = []
         self.trained: list[tuple[int, int]] = []
         """Each epoch trained here, as (trial, epoch)."""
+        self.trained_runs: list[tuple[int, int, int]] = []
+        """The same as (trial, execution, epoch)."""
         self._model_fn = model_fn
         self._max_parameters = max_parameters
         self._every = every
@@ -134,6 +136,7 @@ class FakeExecutor:
             epoch = len(epochs) + 1
             logs = curve.train(epoch, stream(seed, number, f"epoch {epoch} of {execution}"))
             self.trained.append((number, epoch))
+            self.trained_runs.append((number, execution, epoch))
             epochs.append(Epoch(epoch, logs, {"seconds": random.random()}))
             state = _over(curve, epochs, work)
             if state is not None or epoch % self._every == 0:

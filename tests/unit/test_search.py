@@ -133,8 +133,9 @@ def assert_resumes(directory: Path, search: Search, reference: Run, *, begin: in
         assert records(run.state) == records(reference.state)
         assert str(run.error) == str(reference.error)
         if not begin:  # else those that had failed begin anew
-            done = {(t.number, e.epoch) for t in known.trials for e in t.epochs}
-            assert not done & set(run.executor.trained)
+            runs = [training for trial in known.trials for training in trial.runs]
+            done = {(r.number, r.execution, e.epoch) for r in runs for e in r.epochs}
+            assert not done & set(run.executor.trained_runs)
             assert not {t.number for t in known.trials if t.state is not State.RUNNING} & set(
                 run.executor.submitted
             )

@@ -111,8 +111,8 @@ def _casts(model: keras.Model) -> Iterable[tuple[Iterable[int], str]]:
 
 def _state(model: keras.Model) -> list[keras.Variable]:
     """Return the optimizer's variables."""
-    optimizer = model.optimizer
-    if optimizer is None:  # a training step of one's own may do without
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is None:  # it is not compiled, or a training step of one's own may do without
         return []
     if not optimizer.built:
         if _valued(optimizer) and not _valued(model):

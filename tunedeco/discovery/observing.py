@@ -26,6 +26,7 @@ from tunedeco.discovery.plan import (
 )
 from tunedeco.discovery.run import Run, home_of
 from tunedeco.discovery.watching import watching
+from tunedeco.returned import parts
 from tunedeco.space import Space, Values
 
 
@@ -69,7 +70,8 @@ def observe(function: Callable[[], object]) -> Observation:
     def look() -> Observation:
         run = Run(Plan(), home_of(function))
         with watching(run):
-            model, trace = tracing.run(function, tracing.defaults)
+            result, trace = tracing.run(function, tracing.defaults)
+        model, _ = parts(result)
         name_sites(run.calls)
         deciding = {id(layer) for layer in outputs.output_layers(model)}
         return Observation(
@@ -115,7 +117,8 @@ def attempt(
             watching(run),
         ):
             warnings.simplefilter("ignore")  # the run with the defaults has warned
-            model = tracing.run(function, tracing.from_values(values, tracing.defaults))[0]
+            answer = tracing.from_values(values, tracing.defaults)
+            model, _ = parts(tracing.run(function, answer)[0])
             builds = tuple(outputs.shapes(model)) == seen.shapes
     except Exception:  # noqa: BLE001 (whatever Keras says of a value that does not fit)
         builds = False

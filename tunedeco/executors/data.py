@@ -5,14 +5,15 @@ Everything `keras.Model.fit` accepts is accepted, except what cannot be read twi
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 import numpy as np
 
 from tunedeco.errors import ConfigurationError, ObjectiveError
-from tunedeco.executors.feed import Feed
+from tunedeco.executors.feed import Augment, Feed
+from tunedeco.executors.folds import cut
 from tunedeco.objective import Objective
 from tunedeco.trial import Trial
 
@@ -30,6 +31,38 @@ class FitData:
     validation_data: Any
     options: Mapping[str, Any]
     """``batch_size``, ``class_weight`` and the rest."""
+    folds: int | None = None
+    """Into how many parts arrays are cut, of which each execution validates on another."""
+    augment: Augment | None = None
+    """What changes each batch of arrays."""
+
+    def of(self, seed: int, execution: int) -> "FitData":
+        """Return the data of one execution of a trial: all of it, or what its fold leaves.
+
+        Raises:
+            ConfigurationError: the arrays cannot be cut into folds.
+        """
+        if self.folds is None:
+            return self
+        assert self.arrays is not None
+        arrays, validation_data = cut(self.arrays, self.folds, seed, execution)
+        _check_steps(arrays, self.options)
+        return replace(self, x=arrays[0], arrays=arrays, validation_data=validation_data)
+
+    def feed(self, seed: int, run: Trial) -> Feed | None:
+        """Return arrays in the order in which a training sees them; None where it is not ours."""
+        if self.arrays is None:
+            return None
+        return Feed(
+            self.arrays,
+            self.options.get("batch_size", _BATCH_SIZE),
+            self.options.get("steps_per_epoch"),
+            self.options.get("shuffle", True),
+            seed,
+            run.number,
+            run.execution,
+            self.augment,
+        )
 
     def arguments(self, seed: int, run: Trial) -> tuple[dict[str, Any], Feed | None]:
         """Return keyword arguments for the `fit` of a training, and the feed among them, if any."""
@@ -38,19 +71,11 @@ class FitData:
             if hasattr(self.x, "element_spec"):  # tf.data shuffles itself; Keras warns of the rest
                 options.setdefault("shuffle", False)
             return {"x": self.x, "validation_data": self.validation_data, **options}, None
-        options = dict(self.options)
-        batch_size = options.pop("batch_size", _BATCH_SIZE)
-        feed = Feed(
-            self.arrays,
-            batch_size,
-            options.pop("steps_per_epoch", None),
-            options.pop("shuffle", True),
-            seed,
-            run.number,
-            run.execution,
-        )
+        feed = self.feed(seed, run)
+        own = ("batch_size", "steps_per_epoch", "shuffle")  # the feed's
+        options = {name: value for name, value in self.options.items() if name not in own}
         if isinstance(self.validation_data, tuple):
-            options.setdefault("validation_batch_size", batch_size)
+            options.setdefault("validation_batch_size", self.options.get("batch_size", _BATCH_SIZE))
         return {
             "x": feed,
             "validation_data": self.validation_data,
@@ -65,24 +90,33 @@ def prepare(
     validation_data: Any,  # noqa: ANN401
     options: Mapping[str, Any],
     objective: Objective,
+    *,
+    folds: int | None = None,
+    own_loop: bool = False,
 ) -> FitData:
     """Check the arguments of a search, and unpack ``(x, y)`` and ``(x, y, sample_weight)``.
 
+    Args:
+        x: as in `Tuner.search`, as are the next two.
+        y: see above.
+        validation_data: see above.
+        options: the other arguments of `fit`.
+        objective: whether it needs validation data.
+        folds: into how many parts to cut arrays.
+        own_loop: whether `fit` is not called: a user's own loop may have data of its own.
+
     Raises:
-        ConfigurationError: there is no data, its parts differ in length, or it can be read only
-            once.
+        ConfigurationError: there is no data, its parts differ in length, it can be read only
+            once, or it cannot be cut into folds.
         ObjectiveError: the objective is of validation, and there is no validation data.
     """
     options = {name: value for name, value in options.items() if value is not None}
+    if x is None and own_loop:
+        return FitData(None, None, validation_data, options)
     if x is None:
         msg = "search needs training data: search(x, y), search((x, y)) or search(dataset)"
         raise ConfigurationError(msg)
-    sample_weight = options.pop("sample_weight", None)
-    if isinstance(x, tuple) and y is None and len(x) in (2, 3):
-        if len(x) == 3 and sample_weight is not None:  # noqa: PLR2004 (x, y and the weights)
-            msg = "sample_weight is given twice: in the (x, y, sample_weight) tuple and by name"
-            raise ConfigurationError(msg)
-        x, y, sample_weight = (*x, sample_weight)[:3]
+    x, y, sample_weight = _unpacked(x, y, options.pop("sample_weight", None))
     _check_rereadable(x, "the training data")
     _check_rereadable(validation_data, "validation_data")
     _check_lengths({"x": x, "y": y, "sample_weight": sample_weight}, "training")
@@ -95,12 +129,14 @@ def prepare(
     if arrays is None and len(given) > 1:
         options |= {"y": y, "sample_weight": sample_weight}
     split = options.pop("validation_split", 0.0)
+    if folds is not None:
+        return _folded(arrays, folds, options, given=bool(split) or validation_data is not None)
     if split and validation_data is None:
         if arrays is None:
             msg = "validation_split works on arrays; pass validation_data for any other data"
             raise ConfigurationError(msg)
         arrays, validation_data = _split(arrays, split)
-    if validation_data is None and objective.validation:
+    if validation_data is None and objective.validation and not own_loop:
         msg = (
             f"the objective {objective.name!r} needs validation data: pass validation_data=, or "
             f"validation_split= with arrays, or use {objective.name.removeprefix('val_')!r}"
@@ -110,6 +146,53 @@ def prepare(
         x = arrays[0]
         _check_steps(x, options)
     return FitData(x, arrays, validation_data, options)
+
+
+def _unpacked(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401
+    """Return the parts of ``(x, y)`` or ``(x, y, sample_weight)``, and other data as it is."""
+    if isinstance(x, tuple) and y is None and len(x) in (2, 3):
+        if len(x) == 3 and sample_weight is not None:  # noqa: PLR2004 (x, y and the weights)
+            msg = "sample_weight is given twice: in the (x, y, sample_weight) tuple and by name"
+            raise ConfigurationError(msg)
+        x, y, sample_weight = (*x, sample_weight)[:3]
+    return x, y, sample_weight
+
+
+def _folded(
+    arrays: tuple[Any, ...] | None, folds: int, options: Mapping[str, Any], *, given: bool
+) -> FitData:
+    """Return arrays to be cut into folds.
+
+    Raises:
+        ConfigurationError: they cannot be, or there is (given) validation data beside them.
+    """
+    if arrays is None:
+        msg = "folds= works on arrays; leave it out for any other data"
+        raise ConfigurationError(msg)
+    if given:
+        msg = (
+            "with folds= each execution validates on its fold: leave validation_data= and "
+            "validation_split= out"
+        )
+        raise ConfigurationError(msg)
+    data = FitData(arrays[0], arrays, None, options, folds)
+    data.of(0, 0)  # which says what is wrong
+    return data
+
+
+def replaced(data: FitData, options: Mapping[str, Any], augment: Augment | None) -> FitData:
+    """Return data with other options; None takes one away.
+
+    Raises:
+        ConfigurationError: it is data that they do not fit.
+    """
+    if data.arrays is None and augment is not None:
+        msg = "augment works on arrays; let any other data change its batches itself"
+        raise ConfigurationError(msg)
+    merged = {n: v for n, v in {**data.options, **options}.items() if v is not None}
+    if data.arrays is not None:
+        _check_steps(data.arrays, merged)
+    return replace(data, options=merged, augment=augment)
 
 
 def first_batch(x: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401 (whatever fit takes in batches)
@@ -125,6 +208,8 @@ def input_spec(data: FitData) -> Any:  # noqa: ANN401 (a JSON tree)
     A leaf is ``{"shape": [null, 28, 28, 1], "dtype": "float32"}``.
     """
     x = data.x
+    if x is None:  # a user's own loop has its own
+        return None
     if hasattr(x, "element_spec"):  # tf.data
         spec = x.element_spec
         return _spec(spec[0] if isinstance(spec, tuple) else spec)

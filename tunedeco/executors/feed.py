@@ -5,12 +5,16 @@ repeats one order in every epoch, and JAX's order depends on all the epochs befo
 keyed by the epoch is new each time, and the same again when training goes on after a crash.
 """
 
+from collections.abc import Callable
 from typing import Any, final
 
 import keras
 import numpy as np
 
 from tunedeco.randomness import training_seed
+
+Augment = Callable[[Any, Any, np.random.Generator], tuple[Any, Any]]
+"""Changes the ``x, y`` of a batch; draws from the generator it is given, and from nothing else."""
 
 
 @final
@@ -27,6 +31,8 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
         seed: the search's seed.
         trial: the trial's number.
         execution: which training of it.
+        augment: changes each batch; its generator is keyed by the batch, so that it draws the same
+            after a crash.
     """
 
     def __init__(
@@ -38,6 +44,7 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
         seed: int,
         trial: int,
         execution: int,
+        augment: Augment | None = None,
     ) -> None:
         super().__init__()
         self._arrays = arrays
@@ -48,6 +55,7 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
         self._shuffle = shuffle
         self._seed = seed
         self._run = (trial, execution)
+        self._augment = augment
         self.epoch = 0
         self.first_step = 0
 
@@ -75,4 +83,9 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
     def __getitem__(self, step: int) -> tuple[Any, ...]:
         step += self.first_step
         chosen = self._order[step * self._batch_size : (step + 1) * self._batch_size]
-        return tuple(keras.tree.map_structure(lambda a: a[chosen], self._arrays))
+        batch = tuple(keras.tree.map_structure(lambda a: a[chosen], self._arrays))
+        if self._augment is None:
+            return batch
+        seed = training_seed(self._seed, *self._run, f"augment {self._epoch}/{step}")
+        x, y = self._augment(batch[0], batch[1], np.random.default_rng(seed))
+        return (x, y, *batch[2:])

@@ -10,32 +10,33 @@ import copy
 import errno
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
 import keras
 
 from tunedeco import tracing
-from tunedeco.abstract import Size, size_of, try_abstractly, unless_larger
-from tunedeco.errors import (
-    CheckpointError,
-    ConfigurationError,
-    JournalError,
-    ModelFunctionError,
-    NeedsWeights,
-)
+from tunedeco.abstract import Size, size_of, unless_larger
+from tunedeco.errors import CheckpointError, ConfigurationError, JournalError, NeedsWeights
 from tunedeco.events import Built, Ended, Resumed
 from tunedeco.executors import checkpoints, devices
 from tunedeco.executors.base import Emit, Interrupted, Slice
-from tunedeco.executors.data import Callbacks, FitData, first_batch, input_spec, symbolic
-from tunedeco.executors.training_state import put
-from tunedeco.executors.watch import Job, Pace, Snapshot, TooLarge, Watch, ended
+from tunedeco.executors.data import Callbacks, FitData, input_spec
+from tunedeco.executors.loop import Context, Train
+from tunedeco.executors.models import (
+    Made,
+    Maker,
+    built_by_training,
+    clean_session,
+    clear_session,
+)
+from tunedeco.executors.recorder import Job, Pace, Snapshot, TooLarge, ended
+from tunedeco.executors.watch import Watch
 from tunedeco.objective import Objective
-from tunedeco.randomness import stream, training_seed
 from tunedeco.space import Hyperparameter
-from tunedeco.tracing import Trace
 from tunedeco.trial import State, Trial
 from tunedeco.units import readable
 
@@ -55,11 +56,12 @@ class KerasExecutor:
         precision: ``"auto"``, or the name of a dtype policy.
         max_parameters: larger models are turned away; None means any size.
         max_memory: models that need more of it to train are turned away; as in `Tuner`.
+        train_fn: the user's own training loop, in place of `fit`.
     """
 
     capacity = 1
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (a name for every setting, as in `Tuner`)
         self,
         model_fn: Callable[[], object],
         objective: Objective,
@@ -70,17 +72,18 @@ class KerasExecutor:
         precision: str = "auto",
         max_parameters: int | None = None,
         max_memory: int | str | None = "auto",
+        train_fn: Train | None = None,
     ) -> None:
-        self._model_fn = model_fn
         self._objective = objective
-        self._data = data
+        inputs = input_spec(data)
+        self._maker = Maker(model_fn, objective, data, inputs, own_loop=train_fn is not None)
+        self._train_fn = train_fn
         self._directory = directory
         self._callbacks = callbacks
         self.policy: str = devices.resolve_precision(precision)
         self._max_parameters = max_parameters
         self._max_memory = devices.resolve_memory(max_memory)
         self._warned = False
-        self._inputs = input_spec(data)
         self._work: Slice | None = None
         self._pace = Pace()
         self._interrupted = False
@@ -134,92 +137,94 @@ class KerasExecutor:
         if (end := ended(reached, work)) is not None:  # there is nothing to build a model for
             emit(Resumed(trial.number, reached.epoch, reached.step, trial.execution))
             return Ended(trial.number, end, execution=trial.execution)
-        share = None if self._max_memory is None else self._max_memory // _UNNOTICED
-        small = unless_larger(lambda: self._made(work), self._max_parameters, share)
-        measured = None
-        if small is None:
-            clear_session(self.policy)
-            measured = self._measured(work)
-            if measured is not None and (excess := self._excess(measured[0])):
-                return self._rejected(trial, *measured, excess, emit)
-        model, trace = small or self._made(work)
-        admitted = measured is not None or (small is not None and model.built)
-
-        def began(model: keras.Model) -> None:
-            if (watch.snapshot.epoch, watch.snapshot.step) == (0, 0):  # else it has been said
-                emit(self._built(trial, trace, int(model.count_params())))
-            if not admitted and (excess := self._excess(size_of(model))):
-                raise TooLarge(excess)
-
-        known = replace(trial, values=trace.values)
-        callbacks = self._callbacks_for(known)
-        arguments, feed = self._data.arguments(work.seed, trial)
-        watch = Watch(
-            Job(
-                work=work,
-                trial=known,
-                objective=self._objective,
-                first_due=self._first_due(),
-                callbacks=callbacks,
-                feed=feed,
-                directory=self._directory,
-                pace=self._pace,
-                began=began,
-                emit=emit,
-                interrupted=lambda: self._interrupted,
-            )
+        made, size = self._made(work)
+        if size is not None and (excess := self._excess(size)):
+            return self._rejected(trial, made, size, excess, emit)
+        admitted = size is not None or made.built
+        if size is not None:  # it was only looked at
+            made = self._maker.made(work)
+        start = reached if begun else Snapshot()
+        data = made.data.of(work.seed, trial.execution)
+        if start.arrays and not made.built:
+            feed = data.feed(work.seed, trial)
+            if not built_by_training(made.model, data.x if feed is None else feed):
+                made, start = self._maker.made(work), Snapshot()
+        job = Job(
+            work=work,
+            trial=replace(trial, values=made.trace.values),
+            objective=self._objective,
+            first_due=self._first_due(data),
+            last=made.arguments.get("epochs"),
+            directory=self._directory,
+            pace=self._pace,
+            began=self._began(trial, made, start, admitted, emit),
+            emit=emit,
+            interrupted=lambda: self._interrupted,
         )
         if begun:
-            watch.snapshot = reached
-            if reached.arrays and not model.built and not _built_by_training(model, arguments["x"]):
-                model, watch.snapshot = self._made(work)[0], Snapshot()
-            place = (watch.snapshot.epoch, watch.snapshot.step)
-            emit(Resumed(trial.number, *place, trial.execution))
+            emit(Resumed(trial.number, start.epoch, start.step, trial.execution))
         try:
-            watch.train(model, arguments)
+            reached = self._trained(job, made, data, start)
         except TooLarge as rejection:
             message = {"message": str(rejection)}
             return Ended(trial.number, State.REJECTED, message, trial.execution)
         # Keras may have been told elsewhere to train fewer epochs
-        end = ended(watch.snapshot, work) or State.COMPLETED
+        end = ended(reached, work) or State.COMPLETED
         return Ended(trial.number, end, execution=trial.execution)
 
-    def _called(self, work: Slice) -> tuple[keras.Model, Trace]:
-        """Call the model function with a trial's values and seed."""
-        number, execution = work.trial.number, work.trial.execution
-        keras.utils.set_random_seed(training_seed(work.seed, number, execution, "weights"))
+    def _began(
+        self,
+        trial: Trial,
+        made: Made,
+        start: Snapshot,
+        admitted: bool,  # noqa: FBT001 (whether the model is known not to be too large)
+        emit: Emit,
+    ) -> Callable[[Any], None]:
+        """Return what is called when a trial's model is built, and nothing is trained."""
 
-        def draw(hyperparameter: Hyperparameter) -> Any:  # noqa: ANN401 (a value of its domain)
-            draws = stream(work.seed, number, f"met {hyperparameter.group}/{hyperparameter.name}")
-            return hyperparameter.domain.decode(draws.random())
+        def began(model: Any) -> None:  # noqa: ANN401 (of a user's own loop, anything)
+            if (start.epoch, start.step) == (0, 0):  # else it has been said
+                emit(self._built(trial, made, made.parameters))
+            if not admitted and isinstance(model, keras.Model):
+                excess = self._excess(size_of(model))
+                if excess:
+                    raise TooLarge(excess)
 
-        answer = tracing.from_values(work.trial.values, draw)
-        result, trace = tracing.run(self._model_fn, answer, number)
-        return checked_model(result, tracing.name_of(self._model_fn)), trace
+        return began
 
-    def _made(self, work: Slice) -> tuple[keras.Model, Trace]:
-        """Make the model of a trial, and build it where that can be done before training."""
-        model, trace = self._called(work)
-        # What cannot be built from shapes alone is left to fit, which then says what is wrong.
-        with contextlib.suppress(Exception):
-            _build(model, self._inputs)
-        _add_objective(model, self._objective)
-        return model, trace
+    def _trained(self, job: Job, made: Made, data: FitData, start: Snapshot) -> Snapshot:
+        """Train to the end of a slice; return what was reached."""
+        seed = job.work.seed
+        if self._train_fn is not None:
+            context = Context(made.model, job, data, data.feed(seed, job.trial), made.arguments)
+            train = partial(context.train, self._train_fn, start)
+            tracing.run_in(replace(made.trace, answer=_unknown), train)
+            return context.recorder.snapshot
+        callbacks = self._callbacks_for(job.trial)
+        callbacks += checked_callbacks(made.arguments.get("callbacks", ()))
+        arguments, feed = data.arguments(seed, job.trial)
+        watch = Watch(job, callbacks, feed)
+        watch.recorder.go_on_from(start)
+        watch.train(made.model, arguments)
+        return watch.recorder.snapshot
 
-    def _measured(self, work: Slice) -> tuple[Size, Trace] | None:
-        """Return the size of a trial's model without allocating it; None where that fails."""
+    def _made(self, work: Slice) -> tuple[Made, Size | None]:
+        """Return a trial's model; where it may be too large only a look at it, with its size."""
+        share = None if self._max_memory is None else self._max_memory // _UNNOTICED
+        made = unless_larger(lambda: self._maker.made(work), self._max_parameters, share)
+        if made is not None:
+            return made, None
+        clear_session(self.policy)
+        return self._measured(work) or (self._maker.made(work), None)
 
-        def measured() -> tuple[Size, Trace]:
-            model, trace = self._called(work)
-            _build(model, self._inputs)
-            return size_of(model), trace
-
-        found, reason = try_abstractly(measured)
+    def _measured(self, work: Slice) -> tuple[Made, Size] | None:
+        """Return a trial's model without its weights, and its size; None where that fails."""
+        found, reason = self._maker.measured(work)
         if reason is not None and not self._warned:
             self._warned = True
             msg = (
-                f"{tracing.name_of(self._model_fn)} cannot be built without its weights, so models "
-                f"are allocated before it is known whether they are too large ({reason})"
+                f"{self._maker.name} cannot be built without its weights, so models are allocated "
+                f"before it is known whether they are too large ({reason})"
             )
             warnings.warn(msg, NeedsWeights, stacklevel=2)
         return found
@@ -233,21 +238,21 @@ class KerasExecutor:
             return f"training needs at least {needed} of memory; max_memory is {limit}"
         return None
 
-    def _rejected(self, trial: Trial, size: Size, trace: Trace, excess: str, emit: Emit) -> Ended:
+    def _rejected(self, trial: Trial, made: Made, size: Size, excess: str, emit: Emit) -> Ended:
         """Say what there is to say of a trial whose model is not even built."""
         latest = trial.checkpoints[-1] if trial.checkpoints else None
         if latest is not None or trial.parameters is not None:
             place = (0, 0) if latest is None else (latest.epoch, latest.step)
             emit(Resumed(trial.number, *place, trial.execution))
         if latest is None:
-            emit(self._built(trial, trace, size.parameters))
+            emit(self._built(trial, made, size.parameters))
         return Ended(trial.number, State.REJECTED, {"message": excess}, trial.execution)
 
-    def _built(self, trial: Trial, trace: Trace, parameters: int) -> Built:
+    def _built(self, trial: Trial, made: Made, parameters: int) -> Built:
         """Return the event that a trial's model was built."""
         proposed = {(group, name) for group, names in trial.values.items() for name in names}
-        met = tuple(h for h in trace.space if h.key not in proposed)
-        found = (trace.values, met, parameters, self.policy, self._inputs)
+        met = tuple(h for h in made.trace.space if h.key not in proposed)
+        found = (made.trace.values, met, parameters, self.policy, made.inputs)
         return Built(trial.number, *found, trial.execution)
 
     def _latest(self, trial: Trial) -> Snapshot:
@@ -260,57 +265,42 @@ class KerasExecutor:
         return Snapshot()
 
     def _callbacks_for(self, trial: Trial) -> list[keras.callbacks.Callback]:
-        given = self._callbacks(trial) if callable(self._callbacks) else self._callbacks
-        callbacks = [] if given is None else list(given)
-        for callback in callbacks:
-            if not isinstance(callback, keras.callbacks.Callback):
-                msg = f"callbacks must be Keras callbacks, and {callback!r} is none"
-                raise ConfigurationError(msg)
-            if isinstance(callback, keras.callbacks.BackupAndRestore):
-                msg = "leave BackupAndRestore out: a search goes on after a crash by itself"
-                raise ConfigurationError(msg)
-        return callbacks if callable(self._callbacks) else list(map(_copied, callbacks))
+        if callable(self._callbacks):
+            return checked_callbacks(self._callbacks(trial))
+        return list(map(_copied, checked_callbacks(self._callbacks or ())))
 
-    def _first_due(self) -> int:
+    def _first_due(self, data: FitData) -> int:
         """Return the epoch after which the objective must have been logged."""
-        frequency = self._data.options.get("validation_freq", 1)
+        frequency = data.options.get("validation_freq", 1)
         if not self._objective.validation:
             return 1
         return frequency if isinstance(frequency, int) else min(frequency)
 
 
-@contextlib.contextmanager
-def clean_session(policy: str) -> Iterator[None]:
-    """Run with a fresh Keras state and a dtype policy; give the memory back after."""
-    with devices.precision(policy):
-        clear_session(policy)
-        try:
-            yield
-        finally:
-            keras.utils.clear_session()
-            devices.forget_programs()
-
-
-def clear_session(policy: str) -> None:
-    """Begin again with a fresh Keras state, and the dtype policy that this would reset."""
-    keras.utils.clear_session()
-    keras.config.set_dtype_policy(policy)
-
-
-def checked_model(result: object, name: str) -> keras.Model:
-    """Return what a model function returned, if it is a compiled Keras model.
+def checked_callbacks(given: Iterable[keras.callbacks.Callback]) -> list[keras.callbacks.Callback]:
+    """Return callbacks, if they are some.
 
     Raises:
-        ModelFunctionError: it is not; says what it is.
+        ConfigurationError: one is none, or one that a search cannot have.
     """
-    if not isinstance(result, keras.Model):
-        hint = "; is there a `return model` at its end?" if result is None else ""
-        msg = f"{name} must return a Keras model, and returned {type(result).__name__}{hint}"
-        raise ModelFunctionError(msg)
-    if not result.compiled:
-        msg = f"{name} returned a model that is not compiled; call model.compile(...) in it"
-        raise ModelFunctionError(msg)
-    return result
+    callbacks = list(given)
+    for callback in callbacks:
+        if not isinstance(callback, keras.callbacks.Callback):
+            msg = f"callbacks must be Keras callbacks, and {callback!r} is none"
+            raise ConfigurationError(msg)
+        if isinstance(callback, keras.callbacks.BackupAndRestore):
+            msg = "leave BackupAndRestore out: a search goes on after a crash by itself"
+            raise ConfigurationError(msg)
+    return callbacks
+
+
+def _unknown(hyperparameter: Hyperparameter) -> Any:  # noqa: ANN401 (it always raises)
+    msg = (
+        f"{hyperparameter.label} is asked for in train_fn, and the search knows only what the "
+        "model function asks for: ask there, and hand the value over with "
+        f"`return model, {{{hyperparameter.name!r}: value}}`, which is context.arguments"
+    )
+    raise ConfigurationError(msg)
 
 
 def _copied(callback: keras.callbacks.Callback) -> keras.callbacks.Callback:
@@ -322,47 +312,6 @@ def _copied(callback: keras.callbacks.Callback) -> keras.callbacks.Callback:
             "pass callbacks=lambda trial: [...] that makes new ones"
         )
         raise ConfigurationError(msg) from error
-
-
-def restored_model(
-    model_fn: Callable[[], object], objective: Objective, trials: Sequence[Trial], directory: Path
-) -> keras.Model:
-    """Return the model of the best trial with the weights of its best epoch.
-
-    Args:
-        model_fn: the model function.
-        objective: a metric that the model evaluates, whether `model_fn` compiled it or not.
-        trials: those with a score, the best first.
-        directory: the directory given to the executor.
-
-    Raises:
-        CheckpointError: the weights are not there, or do not fit the model.
-    """
-    trial = trials[0]
-    arrays, _ = checkpoints.read(*checkpoints.of_best(directory, trials))
-    answer = tracing.from_values(trial.values, tracing.defaults)
-    with devices.precision(trial.precision or keras.config.floatx()):
-        result = tracing.run(model_fn, answer, trial.number)[0]
-        model = checked_model(result, tracing.name_of(model_fn))
-        _build(model, trial.inputs)
-        _add_objective(model, objective)
-    put("best", model.weights, arrays)
-    return model
-
-
-def _build(model: keras.Model, inputs: object) -> None:
-    """Create the weights of a model from what `input_spec` said, where it has none yet."""
-    if not model.built and inputs is not None:
-        model(symbolic(inputs))
-
-
-def _built_by_training(model: keras.Model, x: Any) -> bool:  # noqa: ANN401 (whatever fit takes)
-    """Build a model that only training can build; what that changes is restored later."""
-    try:
-        model.train_on_batch(*first_batch(x))
-    except Exception:  # noqa: BLE001 (fit says what is wrong, from the beginning)
-        return False
-    return True
 
 
 def _of_the_disk(error: BaseException) -> bool:
@@ -380,26 +329,3 @@ def describe(error: BaseException) -> dict[str, str]:
         "message": str(error),
         "traceback": "".join(traceback.format_exception(error)),
     }
-
-
-def _add_objective(model: keras.Model, objective: Objective) -> None:
-    """Compile the model again with the metric that the objective names, where it lacks it."""
-    # Keras keeps what compile was given here, and nowhere that is public
-    compiled = model._compile_config.config  # noqa: SLF001
-    metrics = compiled.get("metrics") or []
-    one_output = len(getattr(model, "outputs", None) or [None]) == 1
-    if not isinstance(metrics, (list, tuple)) or not one_output:
-        return  # names for each output: the user knows what is logged under which name
-    given = [*metrics, *(compiled.get("weighted_metrics") or [])]
-    names = {"loss", *(getattr(m, "name", None) or getattr(m, "__name__", m) for m in given)}
-    prefix = "val_" if objective.validation else ""
-    if objective.find({f"{prefix}{name}": 0.0 for name in names}) is not None:
-        return
-    metric: Any = objective.metric
-    try:
-        keras.metrics.get(metric)
-    except (ValueError, TypeError):  # TypeError: it is Keras's, and needs arguments
-        metric = getattr(keras.losses, metric, None)
-    if metric is not None:  # else it is the user's own, or nobody's, and the logs will tell
-        # Trainer.compile itself: a subclass may take other arguments
-        keras.Model.compile(model, **{**compiled, "metrics": [*metrics, metric]})

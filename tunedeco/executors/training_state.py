@@ -40,6 +40,20 @@ def take(prefix: str, variables: Sequence[keras.Variable]) -> Arrays:
     }
 
 
+def model_state(model: keras.Model) -> Arrays:
+    """Return the values of a model's variables, and of its optimizer's, if it has one."""
+    optimizer = getattr(model, "optimizer", None)  # one that is not compiled has none
+    return take("model", model.variables) | (
+        {} if optimizer is None else take("optimizer", optimizer.variables)
+    )
+
+
+def best_weights(model: keras.Model) -> Arrays:
+    """Return the weights of a model, under the names that `put("best", ...)` looks for."""
+    # torch shares its memory
+    return {f"best/{i:05}": np.array(w) for i, w in enumerate(model.get_weights())}
+
+
 def put(prefix: str, variables: Sequence[keras.Variable], arrays: Arrays) -> None:
     """Give variables the values that `take` returned.
 

@@ -10,9 +10,14 @@ from tunedeco.trial import Epoch, State, Trial
 
 
 def together(trial: Trial, runs: Sequence[Trial]) -> Trial:
-    """Return what is to be said of a trial whose executions these are."""
+    """Return what is to be said of a trial whose executions these are.
+
+    It has a score when each of them has one.
+    """
     built = next((run for run in runs if run.parameters is not None), trial)
     scored = [run for run in runs if run.loss is not None]
+    if len(scored) < len(runs):  # the mean of some is no match for the mean of all
+        scored = []
     best = min(scored, key=lambda run: run.loss or 0.0, default=None)
     states = {run.state: run for run in reversed(runs)}
     # what goes wrong once has gone wrong; the others are not waited for

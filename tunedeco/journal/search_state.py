@@ -219,13 +219,22 @@ class SearchState:
         run = replace(self._running(event), state=event.state, error=event.error)
         if event.state is State.FAILED:  # what broke is no recommendation
             run = replace(run, score=None, loss=None, best_epoch=None)
-        row = [e for e in (*self.failures, event) if e.state is event.state]
-        unlucky = event.state in (State.FAILED, State.REJECTED)
+        trial = self._with(run)
         return {
-            "trial": self._with(run),
-            "failures": row if unlucky else [],
+            "trial": trial,
+            "failures": self._failures_with(event, trial.state),
             "elapsed": self._elapsed(event),
         }
+
+    def _failures_with(self, event: Ended, state: State) -> list[Ended]:
+        """Return the latest failures in a row, one a trial, when one of a trial's trainings ended.
+
+        What went well of one whose other trainings are still to come says nothing yet.
+        """
+        if event.state in (State.FAILED, State.REJECTED):
+            others = [e for e in self.failures if e.trial != event.trial]
+            return [*(e for e in others if e.state is event.state), event]
+        return [] if state in (State.COMPLETED, State.DIVERGED) else self.failures
 
     def _resumed(self, event: Resumed) -> Changes:
         run = self._run(event)

@@ -15,6 +15,7 @@ from tunedeco.tracing.trace import (
     from_values,
     name_of,
     run,
+    run_in,
     trial_number,
     value_of,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "from_values",
     "name_of",
     "run",
+    "run_in",
     "trial_number",
     "value_of",
 ]
