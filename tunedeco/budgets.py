@@ -56,11 +56,12 @@ class Budgets:
         return any(loss is not None and loss <= limit for loss in ended)
 
 
-def seconds_in(text: float | str) -> float:
+def seconds_in(text: float | str, name: str = "time_budget") -> float:
     """Return how many seconds an amount of time is: a number of them, or ``"90m"``, ``"1h 30m"``.
 
     Args:
         text: the units are ``s``, ``m`` or ``min``, ``h`` and ``d``.
+        name: of the argument.
 
     Raises:
         ConfigurationError: it is none, or not positive.
@@ -74,6 +75,6 @@ def seconds_in(text: float | str) -> float:
         if whole and all(unit in _SECONDS or not unit for _, unit in parts):
             seconds = sum(float(number) * _SECONDS[unit or "s"] for number, unit in parts)
     if not 0 < seconds < math.inf:
-        msg = f"time_budget must be seconds, or text such as '90m', '8h' or '1h 30m', not {text!r}"
+        msg = f"{name} must be seconds, or text such as '90m', '8h' or '1h 30m', not {text!r}"
         raise ConfigurationError(msg)
     return seconds
