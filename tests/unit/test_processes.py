@@ -188,7 +188,7 @@ def test_workers_that_cannot_start_stop_the_search(tmp_path: Path, started: Any)
     executor = started()
     executor.furnish(make=os._exit, status=3)
     executor.submit(Slice(Trial(0, {}, 1), 0, 1))
-    with pytest.raises(WorkerError, match=r"3 worker processes in a row .* exited with status 3"):
+    with pytest.raises(WorkerError, match=r"6 worker processes in a row .* exited with status 3"):
         executor.wait(lambda _: None)
     executor = started()
     executor.furnish(make=FakeExecutor, wrong=1)
@@ -241,15 +241,25 @@ PROGRAM = """
 import os, sys, time
 from pathlib import Path
 import test_processes as tests
+from tunedeco import Range
 from tunedeco import signals
 from tunedeco.executors.base import Interrupted
 from tunedeco.executors.processes import ProcessExecutor
+
+
+class Slow(tests.Curve):
+    def train(self, epoch, noise):
+        time.sleep(0.02)
+        return super().train(epoch, noise)
+
+def slow_fn():
+    return Slow(1.0, 0.9, parameters=Range("units", 1, 100))
 
 executor = ProcessExecutor([dict(os.environ)] * 2)
 Path(sys.argv[1]).with_suffix(".pids").write_text(" ".join(map(str, tests.pids(executor))))
 with signals.caught(executor.interrupt) as caught:
     try:
-        tests.search(Path(sys.argv[1]), executor, tests.slow_fn)
+        tests.search(Path(sys.argv[1]), executor, slow_fn)
     except Interrupted:
         executor.close()
         caught.leave()
@@ -277,7 +287,10 @@ def program(directory: Path) -> tuple[subprocess.Popen[bytes], list[int]]:
 
 
 def test_workers_die_with_the_search(tmp_path: Path, started: Any) -> None:
-    """When the search's process is killed, its workers end at once; run again, it goes on."""
+    """When the search's process is killed, its workers end at once; run again, it goes on.
+
+    It is a script whose function is defined in it, and that has no ``if __name__ == "__main__"``.
+    """
     process, workers = program(tmp_path / "run")
     assert all(map(alive, workers))
     process.kill()

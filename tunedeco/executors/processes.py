@@ -24,7 +24,7 @@ from tunedeco.executors import parcel, sharing
 from tunedeco.executors.base import Emit, Interrupted, Slice
 from tunedeco.trial import State
 
-_STARTS = 3  # workers that die in a row before one is ready
+_STARTS = 3  # deaths for each worker, in a row and before any is ready
 _GLANCE = 1.0  # seconds after which a death is seen that the connection does not tell
 
 _PROGRAM = """\
@@ -256,10 +256,10 @@ class ProcessExecutor:
         reason = _reason(worker.process.returncode)
         if not worker.ready:
             self._failed_starts += 1
-            if self._failed_starts == _STARTS:
+            if self._failed_starts == _STARTS * self.capacity:
                 msg = (
-                    f"{_STARTS} worker processes in a row died before they could train, the last "
-                    f"one {reason}; what they printed says more"
+                    f"{self._failed_starts} worker processes in a row died before they could train, "
+                    f"the last one {reason}; what they printed says more"
                 )
                 raise WorkerError(msg)
         new = self._started(worker.environment)
