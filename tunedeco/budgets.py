@@ -1,15 +1,9 @@
 """What ends a search, and what is left of it."""
 
-import math
-import re
 from dataclasses import dataclass
 
-from tunedeco.errors import ConfigurationError
 from tunedeco.journal.search_state import SearchState
 from tunedeco.trial import State
-
-_SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
-_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)\s*")
 
 
 @dataclass(frozen=True)
@@ -54,26 +48,3 @@ class Budgets:
         limit = state.objective.loss(self.target)
         ended = (t.loss for t in state.trials if t.state is not State.RUNNING)
         return any(loss is not None and loss <= limit for loss in ended)
-
-
-def seconds_in(text: float | str) -> float:
-    """Return how many seconds an amount of time is: a number of them, or ``"90m"``, ``"1h 30m"``.
-
-    Args:
-        text: the units are ``s``, ``m`` or ``min``, ``h`` and ``d``.
-
-    Raises:
-        ConfigurationError: it is none, or not positive.
-    """
-    seconds = math.nan
-    if isinstance(text, (int, float)) and not isinstance(text, bool):
-        seconds = float(text)
-    elif isinstance(text, str):
-        parts = _PART.findall(text.strip().lower())
-        whole = re.fullmatch(f"(?:{_PART.pattern})+", text.strip().lower())
-        if whole and all(unit in _SECONDS or not unit for _, unit in parts):
-            seconds = sum(float(number) * _SECONDS[unit or "s"] for number, unit in parts)
-    if not 0 < seconds < math.inf:
-        msg = f"time_budget must be seconds, or text such as '90m', '8h' or '1h 30m', not {text!r}"
-        raise ConfigurationError(msg)
-    return seconds

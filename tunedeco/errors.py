@@ -20,6 +20,7 @@
     ├── SearchNotFound                     the directory holds no search
     ├── NoTrialError                       there is no finished trial to answer with
     ├── NoWeights (ValueError)         a model built only to be looked at is used
+    ├── WorkerError                        worker processes cannot be started, or cannot go on
     └── TooManyFailures                    trial after trial failed; carries the last traceback
 
     NeedsWeights (UserWarning)             a model cannot be built without its weights
@@ -96,6 +97,10 @@ class NoTrialError(TunedecoError):
 
 class NoWeights(TunedecoError, ValueError):
     """A model that was built only to be looked at is used as if it had weights."""
+
+
+class WorkerError(TunedecoError):
+    """Worker processes cannot be started or furnished, or die before they can train."""
 
 
 class TooManyFailures(TunedecoError):

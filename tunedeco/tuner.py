@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunedeco import exporting, signals, tracing
-from tunedeco.budgets import Budgets, seconds_in
+from tunedeco.budgets import Budgets
 from tunedeco.decorator import Tunable, tunable
 from tunedeco.domains import Value
 from tunedeco.errors import ConfigurationError, SearchNotFound
 from tunedeco.events import Created, Ended, Event, Extended, Started, Trained
-from tunedeco.executors import checkpoints, devices
-from tunedeco.executors.base import Interrupted
+from tunedeco.executors import checkpoints, devices, processes
+from tunedeco.executors.base import Executor, Interrupted
 from tunedeco.journal.journal import load
 from tunedeco.journal.search_state import SearchState
 from tunedeco.objective import Objective
@@ -30,6 +30,7 @@ from tunedeco.search import Search
 from tunedeco.space import Space
 from tunedeco.translations import HyperModel
 from tunedeco.trial import State, Trial
+from tunedeco.units import seconds_in
 
 if TYPE_CHECKING:
     import keras
@@ -195,15 +196,18 @@ class Tuner:
         validation_freq: int | Sequence[int] | None = None,
         groups: Sequence[str] | None = None,
         freeze: Mapping[str, Any] | None = None,
+        workers: int | None = None,
+        gpus_per_trial: float | None = None,
+        trial_timeout: float | str | None = None,
         verbose: int = 1,
     ) -> None:
         """Search until a budget is spent, or the space; continue what the directory holds.
 
         Args:
             x: as in `fit`: arrays, a ``tf.data.Dataset``, a ``PyDataset``; or ``(x, y)``, or
-                ``(x, y, sample_weight)``.
+                ``(x, y, sample_weight)``; or a function without arguments that returns it.
             y: as in `fit`.
-            validation_data: as in `fit`.
+            validation_data: as in `fit`; or a function that returns it.
             validation_split: as in `fit`.
             batch_size: as in `fit`.
             callbacks: a list, deep-copied for each trial, or a function of the `Trial` that
@@ -219,6 +223,12 @@ class Tuner:
                 known values; None means all groups.
             freeze: hold hyperparameters at these values, ``{group: {name: value}}``, or
                 ``{name: value}`` where the name is unique.
+            workers: how many processes train trials at once; None trains in this process, one
+                after the other.
+            gpus_per_trial: how many GPUs each worker gets: a whole number, a fraction such as 0.5
+                to share one, or 0 for none; None deals all there are out evenly.
+            trial_timeout: how long a worker may take over a trial, from one decision of the oracle
+                to the next, before the trial fails: seconds, or text such as ``"10m"``.
             verbose: 0 for silence, 1 for progress.
 
         Raises:
@@ -229,15 +239,8 @@ class Tuner:
             JournalError: the journal cannot be read or written, or another process holds it.
             OracleError: the oracle cannot search this space.
             TooManyFailures: one trial after another failed.
+            WorkerError: worker processes cannot be started, or cannot go on.
         """
-        # Keras is loaded here and not before: every other thing a tuner does goes without
-        from tunedeco.abstract import run_abstractly
-        from tunedeco.executors.data import prepare
-        from tunedeco.executors.fit_arguments import checked
-        from tunedeco.executors.keras import KerasExecutor
-        from tunedeco.executors.models import clean_session
-        from tunedeco.report.progress import Progress
-
         options = {
             "validation_split": validation_split,
             "batch_size": batch_size,
@@ -251,26 +254,51 @@ class Tuner:
         }
         own_loop = self.train_fn is not None
         _check_own_loop(own_loop, options | {"callbacks": callbacks})
-        data = prepare(
-            x, y, validation_data, options, self.objective, folds=self.folds, own_loop=own_loop
-        )
-        executor = KerasExecutor(
-            self.model_fn,
-            self.objective,
-            data,
-            self._checkpoints,
-            callbacks=callbacks,
-            precision=self.precision,
-            max_parameters=self.max_parameters,
-            max_memory=self.max_memory,
-            train_fn=self.train_fn,
-        )
-        with clean_session(executor.policy):
-            space = self._tunable.explored(
-                lambda result: checked(result, self.name, own_loop=own_loop)
-            )
-        if verbose and space.coverage is not None and not space.coverage.complete:
-            print(str(space).splitlines()[-1], file=sys.stderr)  # noqa: T201 (as its table says)
+        with contextlib.ExitStack() as stack:
+            # workers load Keras while this process does, traces, and opens the journal
+            pool = processes.with_keras(workers, gpus_per_trial, trial_timeout)
+            if pool is not None:
+                stack.callback(pool.close)
+            # Keras is loaded here and not before: every other thing a tuner does goes without
+            from tunedeco.executors import setup
+            from tunedeco.executors.data import prepare
+            from tunedeco.executors.keras import KerasExecutor
+
+            arguments: dict[str, Any] = {
+                "model_fn": self.model_fn,
+                "objective": self.objective,
+                "data": prepare(
+                    *(x, y, validation_data, options, self.objective),
+                    folds=self.folds,
+                    own_loop=own_loop,
+                ),
+                "directory": self._checkpoints,
+                "callbacks": callbacks,
+                "precision": self.precision,
+                "max_parameters": self.max_parameters,
+                "max_memory": self.max_memory,
+                "train_fn": self.train_fn,
+            }
+            if pool is None:
+                self._search(KerasExecutor(**arguments), groups, freeze or {}, verbose)
+            else:
+                pool.furnish(**setup.parts(**arguments))
+                self._search(pool, groups, freeze or {}, verbose)
+
+    def _search(
+        self,
+        executor: Executor,
+        groups: Sequence[str] | None,
+        freeze: Mapping[str, Any],
+        verbose: int,
+    ) -> None:
+        """Search with an executor, and close it."""
+        from tunedeco.abstract import run_abstractly
+        from tunedeco.executors.models import clean_session
+        from tunedeco.report.progress import Progress
+
+        policy = devices.resolve_precision(self.precision)
+        space = self._explored(policy, verbose)
         wanted = Created(
             self.name,
             self.objective,
@@ -282,15 +310,17 @@ class Tuner:
         )
 
         def extended(state: SearchState) -> Extended:
-            with clean_session(executor.policy):
+            with clean_session(policy):
                 event = carried_over(state, wanted, lambda: run_abstractly(self.model_fn))
             if verbose:
                 print(_what_is_carried(event, state))  # noqa: T201 (as the documentation promises)
             return event
 
         def observe(event: Event) -> None:
-            if isinstance(event, (Started, Trained, Ended)):  # Started: what a crash left undone
+            if isinstance(event, Started):  # what a crash left undone goes, too
                 checkpoints.prune(self._checkpoints, self._kept(state))
+            elif isinstance(event, (Trained, Ended)):
+                checkpoints.prune(self._checkpoints, self._kept(state), _running(state))
             progress.update(event)
 
         with contextlib.ExitStack() as stack:
@@ -308,7 +338,7 @@ class Tuner:
             stack.callback(progress.close)
             caught = stack.enter_context(signals.caught(executor.interrupt))
             try:
-                worked = search.run(wanted, groups, freeze or {})
+                worked = search.run(wanted, groups, freeze)
             except Interrupted:
                 stack.close()
                 if verbose:
@@ -319,6 +349,20 @@ class Tuner:
             print(f"nothing to do: {self._why_done()}")  # noqa: T201 (the answer to a call)
         if caught.signal is not None:  # it came too late to interrupt anything
             caught.leave()
+
+    def _explored(self, policy: str, verbose: int) -> Space:
+        """Return what the model function can ask for."""
+        from tunedeco.executors.fit_arguments import checked
+        from tunedeco.executors.models import clean_session
+
+        own_loop = self.train_fn is not None
+        with clean_session(policy):
+            space = self._tunable.explored(
+                lambda result: checked(result, self.name, own_loop=own_loop)
+            )
+        if verbose and space.coverage is not None and not space.coverage.complete:
+            print(str(space).splitlines()[-1], file=sys.stderr)  # noqa: T201 (as its table says)
+        return space
 
     @property
     def trials(self) -> list[Trial]:
@@ -435,8 +479,7 @@ class Tuner:
 
     def _kept(self, state: SearchState) -> set[Path]:
         """Return the checkpoints that are needed: of what runs, and of the best trials."""
-        going = (State.RUNNING, State.PAUSED)
-        running = [run for t in state.trials if t.state in going for run in t.runs]
+        running = _running(state)
         # a trial that runs may still fail, and must not have cost the one it would have beaten
         best = tables.ranked(tables.scored(state))[: self.keep]
         opened = self.oracle.open(state.trials) if isinstance(self.oracle, Scheduler) else ()
@@ -507,6 +550,12 @@ def _what_is_carried(event: Extended, state: SearchState) -> str:
         f"extended: {kept} of {len(state.trials)} trials lie in the new space and are carried "
         f"over; {lost} do not, or had failed, and are set aside"
     )
+
+
+def _running(state: SearchState) -> list[Trial]:
+    """Return the trainings that are not at their end."""
+    going = (State.RUNNING, State.PAUSED)
+    return [run for trial in state.trials if trial.state in going for run in trial.runs]
 
 
 def _is_number(value: object) -> bool:

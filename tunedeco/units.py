@@ -1,6 +1,9 @@
 """Amounts of memory and of time as people write them."""
 
+import math
 import re
+
+from tunedeco.errors import ConfigurationError
 
 _UNITS = {"B": 1} | {
     prefix + suffix: base**power
@@ -8,6 +11,8 @@ _UNITS = {"B": 1} | {
     for power, prefix in enumerate("KMGT", start=1)
 }
 _NAMES = {name.upper(): size for name, size in _UNITS.items()}
+_SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)\s*")
 
 
 def bytes_in(text: str) -> int:
@@ -41,3 +46,27 @@ def duration(seconds: float) -> str:
             parts.append(f"{left // size}{unit}")
             left %= size
     return " ".join(parts[:2]) or "0s"
+
+
+def seconds_in(text: float | str, name: str = "time_budget") -> float:
+    """Return how many seconds an amount of time is: a number of them, or ``"90m"``, ``"1h 30m"``.
+
+    Args:
+        text: the units are ``s``, ``m`` or ``min``, ``h`` and ``d``.
+        name: of the argument.
+
+    Raises:
+        ConfigurationError: it is none, or not positive.
+    """
+    seconds = math.nan
+    if isinstance(text, (int, float)) and not isinstance(text, bool):
+        seconds = float(text)
+    elif isinstance(text, str):
+        parts = _PART.findall(text.strip().lower())
+        whole = re.fullmatch(f"(?:{_PART.pattern})+", text.strip().lower())
+        if whole and all(unit in _SECONDS or not unit for _, unit in parts):
+            seconds = sum(float(number) * _SECONDS[unit or "s"] for number, unit in parts)
+    if not 0 < seconds < math.inf:
+        msg = f"{name} must be seconds, or text such as '90m', '8h' or '1h 30m', not {text!r}"
+        raise ConfigurationError(msg)
+    return seconds

@@ -1,15 +1,22 @@
 """The executor that the tests of the loop use is one: it satisfies the contract."""
 
+import os
+import sys
 from typing import Any
 
+import cloudpickle
 import pytest
 from fakes import Curve, FakeExecutor
 
 from tunedeco.errors import JournalError
 from tunedeco.events import Built, Ended, Trained
 from tunedeco.executors.base import Emit, Slice
+from tunedeco.executors.processes import ProcessExecutor
 from tunedeco.testing import ExecutorContract, toy
 from tunedeco.trial import Checkpoint, Epoch, State
+
+# workers cannot import this module: pytest has loaded it under a name of its own
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
 def model_fn() -> Curve:
@@ -29,6 +36,15 @@ class TestSeveralAtOnce(ExecutorContract):
 class TestFewCheckpoints(ExecutorContract):
     def executor(self) -> FakeExecutor:
         return FakeExecutor(model_fn, every=3)
+
+
+class TestInProcesses(ExecutorContract):
+    """With workers that hold such executors."""
+
+    def executor(self) -> ProcessExecutor:
+        executor = ProcessExecutor([dict(os.environ)] * 2)
+        executor.furnish(make=FakeExecutor, model_fn=model_fn)
+        return executor
 
 
 class Wrong(FakeExecutor):

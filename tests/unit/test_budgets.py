@@ -9,11 +9,11 @@ import pytest
 from fakes import Curve, Run, model_fn, plain_fn, records, run_search
 
 from tunedeco import Range, Tuner
-from tunedeco.budgets import seconds_in
 from tunedeco.errors import ConfigurationError
 from tunedeco.journal.journal import FILE_NAME
 from tunedeco.oracles import Evolution, Oracle, Random
 from tunedeco.trial import State
+from tunedeco.units import seconds_in
 
 ORACLES: list[Oracle] = [Random(), Evolution(3, 2)]
 

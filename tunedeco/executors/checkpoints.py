@@ -12,7 +12,7 @@ import json
 import math
 import re
 import zipfile
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,14 +27,17 @@ from tunedeco.trial import Checkpoint, Trial
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 _META = "meta.json"
-_STEM = r"\d{5,}(\.\d+)?-\d{5,}-\d{7,}\.npz"
-_NAME = re.compile(rf"{_STEM}\Z|\.{_STEM}\.\d+\.tmp\Z")
+_NAME = re.compile(r"\.?(\d{5,}(?:\.\d+)?)-(\d{5,})-(\d{7,})\.npz(?:\.\d+\.tmp)?\Z")
 
 
 def path(directory: Path, run: Trial, epoch: int, step: int) -> Path:
     """Return the file of the checkpoint of a training after so many epochs and steps."""
+    return directory / f"{_run_name(run)}-{epoch:05}-{step:07}.npz"
+
+
+def _run_name(run: Trial) -> str:
     execution = f".{run.execution}" if run.execution else ""
-    return directory / f"{run.number:05}{execution}-{epoch:05}-{step:07}.npz"
+    return f"{run.number:05}{execution}"
 
 
 def place(directory: Path, run: Trial, checkpoint: Checkpoint) -> Path:
@@ -173,13 +176,22 @@ def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> npt.NDArray[Any]
     return flat.reshape(shape, order="F" if fortran else "C")
 
 
-def prune(directory: Path, keep: Container[Path]) -> None:
+def prune(directory: Path, keep: Container[Path], under_way: Iterable[Trial] = ()) -> None:
     """Delete every checkpoint but those to keep, and what a crash left half-written.
 
-    What cannot be deleted now is deleted after the next checkpoint. Files that are not checkpoints
-    are left alone.
+    Of the trainings under way, what is newer than their latest checkpoint stays: a worker writes
+    it, and will report it. What cannot be deleted now is deleted after the next checkpoint. Files
+    that are not checkpoints are left alone.
     """
+    known = {
+        _run_name(run): max(((c.epoch, c.step) for c in run.checkpoints), default=(-1, 0))
+        for run in under_way
+    }
     for file in directory.glob("*"):
-        if _NAME.match(file.name) and file not in keep:
+        found = _NAME.match(file.name)
+        if found is None or file in keep:
+            continue
+        run, epoch, step = found.groups()
+        if run not in known or (int(epoch), int(step)) <= known[run]:
             with suppress(OSError):
                 file.unlink()

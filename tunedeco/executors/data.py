@@ -3,9 +3,11 @@
 Everything `keras.Model.fit` accepts is accepted, except what cannot be read twice.
 """
 
+import functools
+import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -64,6 +66,9 @@ class FitData:
             self.augment,
         )
 
+    makers: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
+    """Functions that make ``x`` and ``validation_data``, where they were given as such."""
+
     def arguments(self, seed: int, run: Trial) -> tuple[dict[str, Any], Feed | None]:
         """Return keyword arguments for the `fit` of a training, and the feed among them, if any."""
         if self.arrays is None:
@@ -96,6 +101,8 @@ def prepare(
 ) -> FitData:
     """Check the arguments of a search, and unpack ``(x, y)`` and ``(x, y, sample_weight)``.
 
+    Data may be given as a function without arguments that returns it.
+
     Args:
         x: as in `Tuner.search`, as are the next two.
         y: see above.
@@ -116,12 +123,16 @@ def prepare(
     if x is None:
         msg = "search needs training data: search(x, y), search((x, y)) or search(dataset)"
         raise ConfigurationError(msg)
+    makers = {n: d for n, d in (("x", x), ("validation_data", validation_data)) if _is_function(d)}
+    made = {name: make() for name, make in makers.items()}
+    x, validation_data = made.get("x", x), made.get("validation_data", validation_data)
     x, y, sample_weight = _unpacked(x, y, options.pop("sample_weight", None))
     _check_rereadable(x, "the training data")
     _check_rereadable(validation_data, "validation_data")
     _check_lengths({"x": x, "y": y, "sample_weight": sample_weight}, "training")
     if isinstance(validation_data, (tuple, list)):
         validation_data = tuple(validation_data)
+        makers.pop("validation_data", None)  # what it made is arrays: they are as good
         names = ("x", "y", "sample_weight")
         _check_lengths(dict(zip(names, validation_data, strict=False)), "validation")
     given = tuple(part for part in (x, y, sample_weight) if part is not None)
@@ -145,7 +156,8 @@ def prepare(
     if arrays is not None:
         x = arrays[0]
         _check_steps(x, options)
-    return FitData(x, arrays, validation_data, options)
+        makers.pop("x", None)
+    return FitData(x, arrays, validation_data, options, makers=makers)
 
 
 def _unpacked(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401
@@ -291,6 +303,11 @@ def _check_steps(x: object, options: Mapping[str, Any]) -> None:
     if type(steps) is not int or not 1 <= steps <= batches:
         msg = f"steps_per_epoch must be from 1 to {batches}, the batches there are, not {steps!r}"
         raise ConfigurationError(msg)
+
+
+def _is_function(data: object) -> bool:
+    """Return whether data was given as a function that returns it."""
+    return inspect.isroutine(data) or isinstance(data, functools.partial)
 
 
 def _leaves(tree: object) -> Iterable[object]:

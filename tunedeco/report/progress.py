@@ -7,7 +7,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from tunedeco.errors import NoTrialError
-from tunedeco.events import Built, Ended, Event, Resumed, Trained
+from tunedeco.events import Built, Ended, Event, Lost, Resumed, Trained
 from tunedeco.journal.search_state import SearchState
 from tunedeco.report import tables
 from tunedeco.trial import State
@@ -25,7 +25,7 @@ class Progress:
 
     def __init__(self, state: SearchState, total: int | None, verbose: int) -> None:
         self._state = state
-        self._trial: Any = None
+        self._trials: dict[tuple[int, int], Any] = {}  # the bars of the trainings under way
         self._search: Any = None
         # a notebook has no terminal, and tqdm.auto has bars of its own for it
         bars = sys.stderr.isatty() or tqdm.__module__.startswith("tqdm.notebook")
@@ -44,38 +44,44 @@ class Progress:
     def _show(self, event: Event) -> None:
         match event:
             case Built() | Resumed() if self._search is not None:
-                self._close_trial()
+                self._close_trial(event)
                 trial = self._state.trials[event.trial]
+                run = trial.runs[event.execution]
                 self._search.n = self._state.epochs
-                self._trial = tqdm(
-                    total=trial.until,
-                    initial=len(trial.epochs),
+                self._trials[event.trial, event.execution] = tqdm(
+                    total=run.until,
+                    initial=len(run.epochs),
                     desc=f"trial {trial.number}",
                     unit="epoch",
                     leave=False,
                 )
             case Trained() if self._search is not None and event.epochs:
                 logs = event.epochs[-1].logs
-                self._trial.update(len(event.epochs))
-                self._trial.set_postfix({name: f"{value:.4g}" for name, value in logs.items()})
+                bar = self._trials[event.trial, event.execution]
+                bar.update(len(event.epochs))
+                bar.set_postfix({name: f"{value:.4g}" for name, value in logs.items()})
                 self._search.update(len(event.epochs))
                 self._show_best()
-            case Ended() if self._search is not None:
-                self._close_trial()
+            case Ended() | Lost() if self._search is not None:
+                self._close_trial(event)
             case Ended() if self._lines:
                 print(self._line(event.trial), file=sys.stderr, flush=True)  # noqa: T201
+            case Lost() if self._lines:
+                text = f"trial {event.trial} lost its process ({event.reason})"
+                print(text, file=sys.stderr, flush=True)  # noqa: T201
 
     def close(self) -> None:
         """Leave the search's bar as it stands."""
         with suppress(OSError):
-            self._close_trial()
+            for bar in self._trials.values():
+                bar.close()
             if self._search is not None:
                 self._search.close()
 
-    def _close_trial(self) -> None:
-        if self._trial is not None:
-            self._trial.close()
-            self._trial = None
+    def _close_trial(self, event: Built | Resumed | Lost | Ended) -> None:
+        bar = self._trials.pop((event.trial, event.execution), None)
+        if bar is not None:
+            bar.close()
 
     def _show_best(self) -> None:
         with suppress(NoTrialError):
