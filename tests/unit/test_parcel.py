@@ -1,6 +1,7 @@
 """What is sent to workers: functions as they are, arrays once, and errors that name the culprit."""
 
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
