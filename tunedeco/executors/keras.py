@@ -10,8 +10,8 @@ import copy
 import errno
 import traceback
 import warnings
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, final
@@ -30,8 +30,8 @@ from tunedeco.executors.models import (
     Made,
     Maker,
     built_by_training,
-    clean_session,
     clear_session,
+    forget,
 )
 from tunedeco.executors.recorder import Job, Pace, Snapshot, TooLarge, ended
 from tunedeco.executors.watch import Watch
@@ -41,6 +41,16 @@ from tunedeco.trial import State, Trial
 from tunedeco.units import readable
 
 _UNNOTICED = 50  # a model that takes less than this part of the memory may as well be built
+
+
+@final
+@dataclass(frozen=True)
+class Held:
+    """The model of the latest slice: where its trial goes on at once, it need not be made again."""
+
+    run: tuple[int, int]
+    """The trial's number, and that of the execution."""
+    made: Made
 
 
 @final
@@ -85,6 +95,7 @@ class KerasExecutor:
         self._max_memory = devices.resolve_memory(max_memory)
         self._warned = False
         self._work: Slice | None = None
+        self._held: Held | None = None
         self._pace = Pace()
         self._interrupted = False
 
@@ -106,7 +117,7 @@ class KerasExecutor:
             raise Interrupted
         if work is None:
             return
-        with clean_session(self.policy):
+        with self._session(work):
             try:
                 end = self._train(work, emit)
             except (ConfigurationError, JournalError, CheckpointError, Interrupted):
@@ -128,7 +139,31 @@ class KerasExecutor:
         self._interrupted = True
 
     def close(self) -> None:
-        """Nothing is held between trials."""
+        """Give back the model that is held."""
+        self._drop()
+
+    @contextlib.contextmanager
+    def _session(self, work: Slice) -> Iterator[None]:
+        """Run with a fresh Keras state, or with that of the trial which goes on."""
+        if self._held is not None and self._held.run != _run(work):
+            self._drop()
+        held = self._held
+        with devices.precision(self.policy):
+            if held is None:
+                clear_session(self.policy)
+            try:
+                yield
+            except BaseException:
+                self._held = None
+                raise
+            finally:
+                if self._held is None:
+                    forget()
+
+    def _drop(self) -> None:
+        if self._held is not None:
+            self._held = None
+            forget()
 
     def _train(self, work: Slice, emit: Emit) -> Ended:
         trial = work.trial
@@ -137,7 +172,11 @@ class KerasExecutor:
         if (end := ended(reached, work)) is not None:  # there is nothing to build a model for
             emit(Resumed(trial.number, reached.epoch, reached.step, trial.execution))
             return Ended(trial.number, end, execution=trial.execution)
-        made, size = self._made(work)
+        held, self._held = self._held, None
+        if held is not None and reached.arrays:
+            made, size = held.made, None
+        else:
+            made, size = self._made(work)
         if size is not None and (excess := self._excess(size)):
             return self._rejected(trial, made, size, excess, emit)
         admitted = size is not None or made.built
@@ -164,12 +203,17 @@ class KerasExecutor:
         if begun:
             emit(Resumed(trial.number, start.epoch, start.step, trial.execution))
         try:
-            reached = self._trained(job, made, data, start)
+            callbacks = self._callbacks_for(job.trial, made)
+            reached = self._trained(job, made, data, start, callbacks)
         except TooLarge as rejection:
             message = {"message": str(rejection)}
             return Ended(trial.number, State.REJECTED, message, trial.execution)
         # Keras may have been told elsewhere to train fewer epochs
         end = ended(reached, work) or State.COMPLETED
+        # what a user's own code may have changed of the model is in no checkpoint
+        plain = all(type(callback).__module__.startswith("keras.") for callback in callbacks)
+        if plain and self._train_fn is None and not reached.meta.get("stop"):
+            self._held = Held(_run(work), made)
         return Ended(trial.number, end, execution=trial.execution)
 
     def _began(
@@ -192,7 +236,14 @@ class KerasExecutor:
 
         return began
 
-    def _trained(self, job: Job, made: Made, data: FitData, start: Snapshot) -> Snapshot:
+    def _trained(
+        self,
+        job: Job,
+        made: Made,
+        data: FitData,
+        start: Snapshot,
+        callbacks: Sequence[keras.callbacks.Callback],
+    ) -> Snapshot:
         """Train to the end of a slice; return what was reached."""
         seed = job.work.seed
         if self._train_fn is not None:
@@ -200,8 +251,6 @@ class KerasExecutor:
             train = partial(context.train, self._train_fn, start)
             tracing.run_in(replace(made.trace, answer=_unknown), train)
             return context.recorder.snapshot
-        callbacks = self._callbacks_for(job.trial)
-        callbacks += checked_callbacks(made.arguments.get("callbacks", ()))
         arguments, feed = data.arguments(seed, job.trial)
         watch = Watch(job, callbacks, feed)
         watch.recorder.go_on_from(start)
@@ -264,10 +313,12 @@ class KerasExecutor:
                 return Snapshot(checkpoint.epoch, checkpoint.step, arrays, meta)
         return Snapshot()
 
-    def _callbacks_for(self, trial: Trial) -> list[keras.callbacks.Callback]:
+    def _callbacks_for(self, trial: Trial, made: Made) -> list[keras.callbacks.Callback]:
         if callable(self._callbacks):
-            return checked_callbacks(self._callbacks(trial))
-        return list(map(_copied, checked_callbacks(self._callbacks or ())))
+            callbacks = checked_callbacks(self._callbacks(trial))
+        else:
+            callbacks = list(map(_copied, checked_callbacks(self._callbacks or ())))
+        return callbacks + checked_callbacks(made.arguments.get("callbacks", ()))
 
     def _first_due(self, data: FitData) -> int:
         """Return the epoch after which the objective must have been logged."""
@@ -275,6 +326,10 @@ class KerasExecutor:
         if not self._objective.validation:
             return 1
         return frequency if isinstance(frequency, int) else min(frequency)
+
+
+def _run(work: Slice) -> tuple[int, int]:
+    return work.trial.number, work.trial.execution
 
 
 def checked_callbacks(given: Iterable[keras.callbacks.Callback]) -> list[keras.callbacks.Callback]:

@@ -135,14 +135,19 @@ def clean_session(policy: str) -> Iterator[None]:
         try:
             yield
         finally:
-            keras.utils.clear_session()
-            devices.forget_programs()
+            forget()
 
 
 def clear_session(policy: str) -> None:
     """Begin again with a fresh Keras state, and the dtype policy that this would reset."""
     keras.utils.clear_session()
     keras.config.set_dtype_policy(policy)
+
+
+def forget() -> None:
+    """Give back the memory of models and programs that nobody needs any more."""
+    keras.utils.clear_session()
+    devices.forget_programs()
 
 
 def restored_model(
