@@ -172,10 +172,6 @@ def test_wrong_arguments(returned: Any, says: str, arrays: Arrays) -> None:
         _, arguments = checked((dense(), returned), "function")
         adapted(prepare(*arrays, None, {}, LOSS), arguments, LOSS, "function")
 
-    def returns() -> None:
-        _, arguments = checked((dense(), returned), "function")
-        adapted(prepare(*arrays, None, {}, LOSS), arguments, LOSS, "function")
-
     with pytest.raises(ModelFunctionError, match=f"function (must|returned).*{says}"):
         returns()
 

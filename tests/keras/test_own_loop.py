@@ -2,7 +2,11 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -12,9 +16,12 @@ import pytest
 from tunedeco import Boolean, Choice, Objective, Range, State, Tuner
 from tunedeco.errors import ConfigurationError, ObjectiveError
 from tunedeco.executors.own_state import packed, unpacked
+from tunedeco.journal.journal import load
 from tunedeco.oracles import Continue, Done, Start, Wait
 
 pytestmark = pytest.mark.keras
+
+EXAMPLE = str(Path(__file__).parents[2] / "examples" / "own_loop.py")
 
 Arrays = tuple[np.ndarray, np.ndarray]
 MakeTuner = Callable[..., Tuner]
@@ -253,7 +260,7 @@ def keras_fn() -> keras.Model:
     return model
 
 
-def by_batch(model: keras.Model, context: Any) -> Iterator[Any]:
+def by_batch(model: keras.Model, context: Any) -> None:
     """Train with Keras's own step, which is the same on all its backends."""
     average = context.track(keras.metrics.Mean())
     for epoch in context.epochs():
@@ -315,3 +322,31 @@ def test_an_objective_measured_in_a_loop(make_tuner: MakeTuner) -> None:
 
 def _only_loss(context: Any) -> None:
     context.report(loss=0.5)
+
+
+def _example(directory: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, EXAMPLE, "--epochs", "9", "--directory", directory]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def test_the_example_killed() -> None:
+    """A GradientTape, or pure JAX, killed with SIGKILL within a trial ends with equal numbers."""
+    whole, killed = _example("whole"), _example("killed")
+    journal = Path("killed", "journal.jsonl")
+    while killed.poll() is None:
+        if journal.exists() and b'"event":"trained"' in journal.read_bytes().replace(b" ", b""):
+            killed.kill()
+            break
+        time.sleep(0.002)
+    assert killed.wait() == -signal.SIGKILL
+    assert load(Path("killed")).epochs < 9
+    assert _example("killed").wait() == whole.wait() == 0
+    records = [
+        [
+            (t.values, t.score, [(e.epoch, e.logs) for e in t.epochs])
+            for t in load(Path(name)).trials
+        ]
+        for name in ("whole", "killed")
+    ]
+    assert records[0] == records[1]
+    assert sum(len(epochs) for _, _, epochs in records[0]) == 9
