@@ -60,7 +60,7 @@ class Die(keras.callbacks.Callback):
 
 
 def noisy(x: Any, y: Any, draw: np.random.Generator) -> Any:
-    return x + 0.1 * draw.normal(size=x.shape).astype("float32"), y
+    return x + 0.1 * draw.normal(size=x.shape), y
 
 
 @tunable
@@ -198,6 +198,7 @@ def test_augmentation_is_keyed_by_the_batch(arrays: Arrays) -> None:
     noise = [made[0][i][0] - plain[i][0] for i in (1, 2)]
     assert not np.allclose(noise[0], noise[1])
     assert np.array_equal(made[0][1][1], plain[1][1])
+    assert made[0][1][0].dtype == plain[1][0].dtype == "float32"
 
 
 def largest(model: keras.Model) -> float:
