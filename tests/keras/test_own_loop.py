@@ -288,6 +288,8 @@ def test_a_keras_model_in_a_loop(arrays: Arrays, make_tuner: MakeTuner, numbers:
     whole = run("whole", by_batch)
     with pytest.raises(Stop):
         run("parted", dying)
+    with pytest.raises(ConfigurationError, match="trial 0 was begun by train_fn, and cannot go on"):
+        run("parted", None)
     parted = run("parted", lambda model, c: c.state.clear() or by_batch(model, c))
     assert numbers(parted) == numbers(whole)
     ours, theirs = parted.best_model().get_weights(), whole.best_model().get_weights()
