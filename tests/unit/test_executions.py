@@ -10,7 +10,7 @@ from fakes import Curve, Run, plain_fn, records, run_search
 from test_search import assert_resumes
 
 from tunedeco import Range
-from tunedeco.errors import TooManyFailures
+from tunedeco.errors import SearchMismatch, TooManyFailures
 from tunedeco.executors.base import Interrupted
 from tunedeco.oracles import Grid
 from tunedeco.trial import State
@@ -129,3 +129,11 @@ def test_interrupted_anywhere_a_search_goes_on(tmp_path: Path, capacity: int) ->
         assert again.state.epochs == 11
         if capacity == 1:
             assert records(again.state) == records(reference.state)
+
+
+def test_how_often_trials_are_trained_is_part_of_the_search(tmp_path: Path) -> None:
+    """Scores of one training and means of several are not compared: another search, refused."""
+    run_search(tmp_path, plain_fn, max_trials=1)
+    for extend in (False, True):
+        with pytest.raises(SearchMismatch, match="executions: 1 there, 2 here"):
+            run_search(tmp_path, plain_fn, max_trials=1, executions=2, extend=extend)
