@@ -41,7 +41,7 @@ def test_mnist(python: Callable[..., Any]) -> None:
     assert re.search(r"accuracy on 80 test images: 0\.\d+", output)
 
 
-@pytest.mark.parametrize("name", ["functional_api", "own_oracle", "untouched"])
+@pytest.mark.parametrize("name", ["functional_api", "own_oracle", "own_loop", "untouched"])
 def test_the_other_examples(name: str, python: Callable[..., Any]) -> None:
     """The example ends well, with a table of its trials."""
     assert "completed" in python(EXAMPLES / f"{name}.py").stdout

@@ -36,6 +36,11 @@ def declared(units: int) -> str:
     return str(units)
 
 
+@tunable
+def with_arguments() -> tuple[bytes, dict[str, int]]:
+    return b"", {"epochs": 3}
+
+
 class HyperModel:
     def build(self, hp: object) -> bytes:
         return repr(hp).encode()
@@ -49,6 +54,8 @@ assert_type(tunable(HyperModel())(), bytes)
 assert_type(plain(units=2), list[str])
 assert_type(plain.build({"x": 1}), list[str])
 assert_type(called(), int)
+assert_type(with_arguments.build({}), bytes)
+assert_type(with_arguments.apply({}), tuple[bytes, dict[str, int]])
 assert_type(called.space.size, int | None)
 
 # each of these is an error, and mypy complains of an ignored line that has none

@@ -198,8 +198,8 @@ def replaced(data: FitData, options: Mapping[str, Any], augment: Augment | None)
     Raises:
         ConfigurationError: it is data that they do not fit.
     """
-    if data.arrays is None and augment is not None:
-        msg = "augment works on arrays; let any other data change its batches itself"
+    if augment is not None and (data.arrays is None or len(data.arrays) < 2):  # noqa: PLR2004 (x, y)
+        msg = "augment works on arrays x and y; let any other data change its batches itself"
         raise ConfigurationError(msg)
     merged = {n: v for n, v in {**data.options, **options}.items() if v is not None}
     if data.arrays is not None:

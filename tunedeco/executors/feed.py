@@ -87,5 +87,12 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
         if self._augment is None:
             return batch
         seed = training_seed(self._seed, *self._run, f"augment {self._epoch}/{step}")
-        x, y = self._augment(batch[0], batch[1], np.random.default_rng(seed))
+        changed = self._augment(batch[0], batch[1], np.random.default_rng(seed))
+        x, y = keras.tree.map_structure(_array, tuple(changed))
         return (x, y, *batch[2:])
+
+
+def _array(array: Any) -> Any:  # noqa: ANN401 (of any library)
+    """Return an array as NumPy's, of the type that the others have."""
+    array = keras.ops.convert_to_numpy(array)
+    return array.astype(keras.config.floatx()) if array.dtype.kind == "f" else array

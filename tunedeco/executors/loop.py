@@ -73,7 +73,7 @@ class Context:
         self.state = {}
         self.seed = job.seed("loop")
         self.model = model
-        self.recorder = Recorder(job, lambda: model, self._present, self._best)
+        self.recorder = Recorder(job, "train_fn", lambda: model, self._present, self._best)
         self._job = job
         self._feed = feed
         self._tracked: list[Any] = []

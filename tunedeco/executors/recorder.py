@@ -12,6 +12,7 @@ from typing import Any, final
 
 import keras
 
+from tunedeco.errors import ConfigurationError
 from tunedeco.events import Trained
 from tunedeco.executors import checkpoints
 from tunedeco.executors.base import Emit, Slice
@@ -120,6 +121,7 @@ class Recorder:
 
     Args:
         job: what is trained.
+        by: by what, ``"fit"`` or ``"train_fn"``.
         model: returns the model.
         present: returns the present state of training, so many steps after an epoch's end.
         best: returns what is to be kept of the best epoch, its names beginning with "best".
@@ -128,12 +130,14 @@ class Recorder:
     def __init__(
         self,
         job: Job,
+        by: str,
         model: Callable[[], Any],
         present: Callable[[int], Stored],
         best: Callable[[], Stored],
     ) -> None:
         self.snapshot = Snapshot()
         self.job = job
+        self._by = by
         self._model = model
         self._present = present
         self._best_of_now = best
@@ -149,7 +153,18 @@ class Recorder:
         return ended(self.snapshot, self.job.work)
 
     def go_on_from(self, snapshot: Snapshot) -> None:
-        """Begin in a state of training."""
+        """Begin in a state of training.
+
+        Raises:
+            ConfigurationError: training was begun by something else.
+        """
+        by = snapshot.meta.get("by", self._by)
+        if by != self._by:
+            msg = (
+                f"trial {self.job.trial.number} was begun by {by}, and cannot go on by {self._by}: "
+                "train it as before, or pass overwrite=True to begin anew"
+            )
+            raise ConfigurationError(msg)
         self.snapshot = snapshot
         self._best_loss = float(snapshot.meta.get("best_loss", math.inf))
         best = {name: a for name, a in snapshot.arrays.items() if name.startswith("best")}
@@ -219,6 +234,7 @@ class Recorder:
         arrays, rest = self._present(step)
         best, best_rest = self._best
         meta = {
+            "by": self._by,
             "stop": stop,
             "diverged": diverged,
             "best_loss": repr(self._best_loss),

@@ -49,7 +49,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
         self, job: Job, callbacks: Sequence[keras.callbacks.Callback], feed: Feed | None
     ) -> None:
         super().__init__()
-        self.recorder = Recorder(job, lambda: self.model, self._present, self._best)
+        self.recorder = Recorder(job, "fit", lambda: self.model, self._present, self._best)
         self._job = job
         self._callbacks = callbacks
         self._feed = feed

@@ -237,8 +237,9 @@ def build_function(model: Any) -> Callable[..., Any]:  # noqa: ANN401 (whatever 
     owner = next((base for base in kind.__mro__ if "fit" in vars(base)), kind)
     if "fit" in vars(owner) and owner.__module__.partition(".")[0] != "keras_tuner":
         msg = (
-            f"{owner.__name__}.fit cannot be used: tunedeco trains each epoch itself; put what it "
-            "does into the model's train_step, or into callbacks given to `search`"
+            f"{owner.__name__}.fit cannot be used: tunedeco trains each epoch itself; return what "
+            "it gives to fit beside the model, `return model, {'batch_size': 64}`, or give a loop "
+            "of your own, Tuner(..., train_fn=train)"
         )
         raise ModelFunctionError(msg)
     if isinstance(model, type):
