@@ -1,6 +1,7 @@
 """Progress: what is shown of a search never decides what becomes of it."""
 
 import errno
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,9 @@ from typing import Any
 import pytest
 from fakes import run_search
 
-from tunedeco.events import Built, Ended, Trained
+from tunedeco.events import Built, Ended, Lost, Trained
 from tunedeco.journal.journal import Journal, load
+from tunedeco.journal.search_state import SearchState
 from tunedeco.report.progress import Progress
 
 
@@ -50,3 +52,29 @@ def test_nobody_is_left_to_see_it(
         progress.update(event)
     progress.close()
     assert {Built, Trained, Ended} <= {type(event) for event in events}
+
+
+def test_trials_at_once(tmp_path: Path, monkeypatch: Any) -> None:
+    """Trials that are under way together have a bar each, and lose it when they end."""
+    run_search(tmp_path, max_trials=5, capacity=3)
+    screen = io.StringIO()
+    screen.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr("sys.stderr", screen)
+    state = SearchState()
+    progress = Progress(state, 15, verbose=1)
+    most = 0
+    with Journal(tmp_path) as journal:
+        for event in journal.events():
+            state.apply(event)
+            progress.update(event)
+            most = max(most, len(progress._trials))
+            if isinstance(event, Built) and event.trial == 1:
+                lost = Lost(1, 0, "killed by SIGKILL")
+                state.apply(lost)
+                progress.update(lost)
+                assert (1, 0) not in progress._trials
+                progress.update(event)  # built anew
+    assert most == 3
+    assert not progress._trials
+    progress.close()
+    assert all(f"trial {number}:" in screen.getvalue() for number in range(5))

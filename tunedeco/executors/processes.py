@@ -241,6 +241,7 @@ class ProcessExecutor:
                 if worker.busy:
                     self._begin(worker)
             case "event", event:
+                self._failed_starts = 0  # others do train
                 if isinstance(event, Ended):
                     worker.work = None
                 emit(event)
@@ -258,15 +259,18 @@ class ProcessExecutor:
             self._failed_starts += 1
             if self._failed_starts == _STARTS * self.capacity:
                 msg = (
-                    f"{self._failed_starts} worker processes in a row died before they could train, "
-                    f"the last one {reason}; what they printed says more"
+                    f"{self._failed_starts} worker processes in a row died before they could "
+                    f"train, the last one {reason}; what they printed says more"
                 )
                 raise WorkerError(msg)
-        new = self._started(worker.environment)
-        self._workers[self._workers.index(worker)] = new
-        if not worker.ready:
-            new.work = worker.work
-        elif worker.work is not None:
+        if self._interrupted:
+            self._workers.remove(worker)
+        else:
+            new = self._started(worker.environment)
+            self._workers[self._workers.index(worker)] = new
+            if not worker.ready:
+                new.work = worker.work
+        if worker.ready and worker.work is not None:
             emit(self._end(worker, worker.work, reason))
 
     def _end(self, worker: _Worker, work: Slice, reason: str) -> Ended | Lost:
@@ -310,6 +314,9 @@ def with_keras(
         raise ConfigurationError(msg)
     timeout = None if trial_timeout is None else seconds_in(trial_timeout, "trial_timeout")
     environments = sharing.environments(workers, gpus_per_trial)
+    if any(e.get("CUDA_VISIBLE_DEVICES") for e in environments):
+        # this process trains nothing, and leaves the GPUs' memory to those that do
+        os.environ.update({**sharing.MEMORY_AS_NEEDED, **os.environ})
     if (keras := sys.modules.get("keras")) is not None:  # the program may have chosen its backend
         environments = [{**e, "KERAS_BACKEND": keras.backend.backend()} for e in environments]
     return ProcessExecutor(
