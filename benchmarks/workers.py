@@ -145,7 +145,7 @@ def killed(options):
                         totals["kills"] += 1
                         size = size_of_journal(directory)
 
-            killer = threading.Thread(target=kill)
+            killer = threading.Thread(target=kill, daemon=True)
             killer.start()
             search(directory, data, options.trials, options.epochs, 2)
             over.set()

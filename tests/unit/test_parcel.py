@@ -74,7 +74,7 @@ def closure() -> Callable[[], object]:
         ({"model_fn": closure()}, "model_fn cannot be sent to worker processes .*inside it"),
         ({"callbacks": [threading.Lock()]}, "callbacks cannot be sent .*callbacks=lambda trial"),
         ({"x": (i for i in ())}, "x cannot be sent .*a function that returns the dataset"),
-        ({"options": {"a": sys.stdin}}, "options cannot be sent .*leave out"),
+        ({"options": {"a": threading.Lock()}}, "options cannot be sent .*leave out"),
     ],
 )
 def test_what_cannot_be_sent_is_named(parts: Any, message: str, file: BinaryIO) -> None:
