@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from multiprocessing import connection
 from typing import Any, final
 
-from tunedeco.budgets import seconds_in
 from tunedeco.errors import ConfigurationError, WorkerError
 from tunedeco.events import Ended, Lost
 from tunedeco.executors import parcel, sharing
@@ -294,7 +293,7 @@ def _reason(status: int) -> str:
 
 
 def with_keras(
-    workers: int | None, gpus_per_trial: float | None, trial_timeout: float | str | None
+    workers: int | None, gpus_per_trial: float | None, trial_timeout: float | None
 ) -> ProcessExecutor | None:
     """Return workers that begin to load Keras, as `Tuner.search` was told; None for none.
 
@@ -312,7 +311,6 @@ def with_keras(
     if type(workers) is not int or workers < 1:
         msg = f"workers must be a whole number of at least 1, or None, not {workers!r}"
         raise ConfigurationError(msg)
-    timeout = None if trial_timeout is None else seconds_in(trial_timeout, "trial_timeout")
     environments = sharing.environments(workers, gpus_per_trial)
     if any(e.get("CUDA_VISIBLE_DEVICES") for e in environments):
         # this process trains nothing, and leaves the GPUs' memory to those that do
@@ -320,5 +318,5 @@ def with_keras(
     if (keras := sys.modules.get("keras")) is not None:  # the program may have chosen its backend
         environments = [{**e, "KERAS_BACKEND": keras.backend.backend()} for e in environments]
     return ProcessExecutor(
-        environments, preloaded="tunedeco.executors.setup", trial_timeout=timeout
+        environments, preloaded="tunedeco.executors.setup", trial_timeout=trial_timeout
     )
