@@ -160,8 +160,9 @@ class ProcessExecutor:
     def close(self) -> None:
         """End all workers at once."""
         for worker in self._workers:
+            worker.connection.close()  # which alone would end it, but for what holds it up
+        for worker in self._workers:
             worker.kill()
-            worker.connection.close()
         self._workers.clear()
         for thing in (self._file, self._wake, self._woken):
             thing.close()
@@ -251,6 +252,8 @@ class ProcessExecutor:
 
     def _replace(self, worker: _Worker, emit: Emit) -> None:
         """Put another worker in the place of one that is dead, and say what it has left undone."""
+        with suppress(subprocess.TimeoutExpired):  # it may still be busy dying of something else
+            worker.process.wait(_GLANCE)
         worker.kill()
         worker.connection.close()
         reason = _reason(worker.process.returncode)
