@@ -129,17 +129,23 @@ def killed(options):
         while totals["kills"] < options.kills:
             directory, over = Path(root, str(totals["searches"])), threading.Event()
 
-            def kill(over=over):
-                while totals["kills"] < options.kills and not over.wait(
-                    draw.uniform(0.5, options.seconds)
-                ):
+            def kill(directory=directory, over=over):
+                size = 0
+                while totals["kills"] < options.kills:
+                    # not again before something was journalled: nobody trains if none ever starts
+                    while size_of_journal(directory) <= size:
+                        if over.wait(0.05):
+                            return
+                    if over.wait(draw.uniform(0, options.seconds)):
+                        return
                     command = ["pgrep", "-P", str(os.getpid())]
                     found = subprocess.run(command, stdout=subprocess.PIPE, check=False)
                     if workers := [int(pid) for pid in found.stdout.split()]:
                         os.kill(draw.choice(workers), signal.SIGKILL)
                         totals["kills"] += 1
+                        size = size_of_journal(directory)
 
-            killer = threading.Thread(target=kill)
+            killer = threading.Thread(target=kill, daemon=True)
             killer.start()
             search(directory, data, options.trials, options.epochs, 2)
             over.set()
@@ -159,6 +165,11 @@ def killed(options):
     yield "|---:|---:|---:|---:|---:|"
     yield "| " + " | ".join(map(str, totals.values())) + " |"
     options.wrong = totals["different"] + totals["twice"]
+
+
+def size_of_journal(directory):
+    file = directory / "journal.jsonl"
+    return file.stat().st_size if file.exists() else 0
 
 
 def events_in(directory):
@@ -184,7 +195,7 @@ def main():
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--kills", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=12, help="between two kills, at most")
+    parser.add_argument("--seconds", type=float, default=10, help="between two kills, at most")
     parser.add_argument("--trials", type=int, default=12)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)

@@ -256,7 +256,8 @@ class Tuner:
         _check_own_loop(own_loop, options | {"callbacks": callbacks})
         with contextlib.ExitStack() as stack:
             # workers load Keras while this process does, traces, and opens the journal
-            pool = processes.with_keras(workers, gpus_per_trial, trial_timeout)
+            seconds = None if trial_timeout is None else seconds_in(trial_timeout, "trial_timeout")
+            pool = processes.with_keras(workers, gpus_per_trial, seconds)
             if pool is not None:
                 stack.callback(pool.close)
             # Keras is loaded here and not before: every other thing a tuner does goes without

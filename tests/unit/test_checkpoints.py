@@ -4,6 +4,7 @@ import hashlib
 import io
 import struct
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,3 +55,30 @@ def test_the_best_without_weights(tmp_path: Path) -> None:
         checkpoints.of_best(tmp_path, trials[1:])
     found = checkpoints.of_best(tmp_path, trials[2:])
     assert found == (checkpoints.path(tmp_path, Trial(2, {}, 1), 4, 0), "4")
+
+
+def test_what_a_worker_has_just_written_stays(tmp_path: Path) -> None:
+    """What is newer than the latest checkpoint that is known of a training stays, while it goes on.
+
+    A worker writes it before it reports it; another's report may come first.
+    """
+    run = Trial(1, {}, 9, checkpoints=(Checkpoint(2, 0, ""), Checkpoint(3, 0, "")))
+    other = Trial(1, {}, 9, execution=2)
+    keep = {checkpoints.place(tmp_path, run, c) for c in run.checkpoints}
+    newer = [
+        checkpoints.path(tmp_path, run, 3, 5),
+        checkpoints.path(tmp_path, other, 1, 0),
+        tmp_path / ".00001-00004-0000000.npz.77.tmp",
+    ]
+    older = [
+        checkpoints.path(tmp_path, run, 1, 0),
+        checkpoints.path(tmp_path, replace(run, number=2), 4, 0),
+        tmp_path / ".00001-00001-0000000.npz.77.tmp",
+        tmp_path / ".00003-00001-0000000.npz.77.tmp",
+    ]
+    for file in (*keep, *newer, *older):
+        file.touch()
+    checkpoints.prune(tmp_path, keep, [run, other])
+    assert set(tmp_path.iterdir()) == {*keep, *newer}
+    checkpoints.prune(tmp_path, keep)
+    assert set(tmp_path.iterdir()) == keep

@@ -15,7 +15,7 @@ import cloudpickle
 import pytest
 from fakes import Curve, FakeExecutor, records
 
-from tunedeco import Choice, Objective, Range
+from tunedeco import Choice, Objective, Range, Tuner
 from tunedeco.budgets import Budgets
 from tunedeco.errors import ConfigurationError, ObjectiveError, TooManyFailures, WorkerError
 from tunedeco.events import Created, Ended, Event, Lost, Proposed, Trained
@@ -350,7 +350,6 @@ def test_the_journal_decides(tmp_path: Path, started: Any) -> None:
         ({"workers": 0}, "workers must be a whole number of at least 1, or None, not 0"),
         ({"workers": 1.5}, "workers must be"),
         ({"workers": True}, "workers must be"),
-        ({"workers": 1, "trial_timeout": "soon"}, "trial_timeout must be seconds, or text"),
         ({"workers": 1, "gpus_per_trial": 1.5}, "gpus_per_trial must be a whole number, a fract"),
         ({"gpus_per_trial": 1}, "gpus_per_trial is for worker processes: give workers="),
         ({"trial_timeout": 60}, "trial_timeout is for worker processes: give workers="),
@@ -361,3 +360,9 @@ def test_wrong_arguments(options: dict[str, Any], message: str) -> None:
     given = {"workers": None, "gpus_per_trial": None, "trial_timeout": None, **options}
     with pytest.raises(ConfigurationError, match=message):
         with_keras(**given)
+
+
+def test_a_wrong_timeout() -> None:
+    """A timeout that is no amount of time is an error, before Keras is loaded."""
+    with pytest.raises(ConfigurationError, match="trial_timeout must be seconds, or text"):
+        Tuner(slow_fn, "loss", max_trials=1).search([1], workers=1, trial_timeout="soon")

@@ -1,6 +1,7 @@
 """Progress: what is shown of a search never decides what becomes of it."""
 
 import errno
+import io
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from fakes import plain_fn, run_search
 
-from tunedeco.events import Built, Ended, Trained
+from tunedeco.events import Built, Ended, Lost, Trained
 from tunedeco.journal.journal import Journal, load
 from tunedeco.journal.search_state import SearchState
 from tunedeco.report import tables
@@ -88,3 +89,29 @@ def test_the_shorter_of_two_budgets_counts(tmp_path: Path) -> None:
     assert (tables.epochs_left(state), tables.seconds_left(state)) == (0, 0.0)
     state.budgets = {**state.budgets, "epoch_budget": 100}
     assert (tables.epochs_left(state), tables.seconds_left(state)) == (6, 10.0)
+
+
+def test_trials_at_once(tmp_path: Path, monkeypatch: Any) -> None:
+    """Trials that are under way together have a bar each, and lose it when they end."""
+    run_search(tmp_path, max_trials=5, capacity=3)
+    screen = io.StringIO()
+    screen.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr("sys.stderr", screen)
+    state = SearchState()
+    progress = Progress(state, 15, verbose=1)
+    most = 0
+    with Journal(tmp_path) as journal:
+        for event in journal.events():
+            state.apply(event)
+            progress.update(event)
+            most = max(most, len(progress._trials))
+            if isinstance(event, Built) and event.trial == 1:
+                lost = Lost(1, 0, "killed by SIGKILL")
+                state.apply(lost)
+                progress.update(lost)
+                assert (1, 0) not in progress._trials
+                progress.update(event)  # built anew
+    assert most == 3
+    assert not progress._trials
+    progress.close()
+    assert all(f"trial {number}:" in screen.getvalue() for number in range(5))

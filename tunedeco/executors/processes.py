@@ -22,7 +22,6 @@ from tunedeco.events import Ended, Lost
 from tunedeco.executors import parcel, sharing
 from tunedeco.executors.base import Emit, Interrupted, Slice
 from tunedeco.trial import State
-from tunedeco.units import seconds_in
 
 _STARTS = 3  # deaths for each worker, in a row and before any is ready
 _GLANCE = 1.0  # seconds after which a death is seen that the connection does not tell
@@ -161,8 +160,9 @@ class ProcessExecutor:
     def close(self) -> None:
         """End all workers at once."""
         for worker in self._workers:
+            worker.connection.close()  # which alone would end it, but for what holds it up
+        for worker in self._workers:
             worker.kill()
-            worker.connection.close()
         self._workers.clear()
         for thing in (self._file, self._wake, self._woken):
             thing.close()
@@ -241,6 +241,7 @@ class ProcessExecutor:
                 if worker.busy:
                     self._begin(worker)
             case "event", event:
+                self._failed_starts = 0  # others do train
                 if isinstance(event, Ended):
                     worker.work = None
                 emit(event)
@@ -251,6 +252,8 @@ class ProcessExecutor:
 
     def _replace(self, worker: _Worker, emit: Emit) -> None:
         """Put another worker in the place of one that is dead, and say what it has left undone."""
+        with suppress(subprocess.TimeoutExpired):  # it may still be busy dying of something else
+            worker.process.wait(_GLANCE)
         worker.kill()
         worker.connection.close()
         reason = _reason(worker.process.returncode)
@@ -262,11 +265,14 @@ class ProcessExecutor:
                     f"train, the last one {reason}; what they printed says more"
                 )
                 raise WorkerError(msg)
-        new = self._started(worker.environment)
-        self._workers[self._workers.index(worker)] = new
-        if not worker.ready:
-            new.work = worker.work
-        elif worker.work is not None:
+        if self._interrupted:
+            self._workers.remove(worker)
+        else:
+            new = self._started(worker.environment)
+            self._workers[self._workers.index(worker)] = new
+            if not worker.ready:
+                new.work = worker.work
+        if worker.ready and worker.work is not None:
             emit(self._end(worker, worker.work, reason))
 
     def _end(self, worker: _Worker, work: Slice, reason: str) -> Ended | Lost:
@@ -290,7 +296,7 @@ def _reason(status: int) -> str:
 
 
 def with_keras(
-    workers: int | None, gpus_per_trial: float | None, trial_timeout: float | str | None
+    workers: int | None, gpus_per_trial: float | None, trial_timeout: float | None
 ) -> ProcessExecutor | None:
     """Return workers that begin to load Keras, as `Tuner.search` was told; None for none.
 
@@ -308,10 +314,12 @@ def with_keras(
     if type(workers) is not int or workers < 1:
         msg = f"workers must be a whole number of at least 1, or None, not {workers!r}"
         raise ConfigurationError(msg)
-    timeout = None if trial_timeout is None else seconds_in(trial_timeout, "trial_timeout")
     environments = sharing.environments(workers, gpus_per_trial)
+    if any(e.get("CUDA_VISIBLE_DEVICES") for e in environments):
+        # this process trains nothing, and leaves the GPUs' memory to those that do
+        os.environ.update({**sharing.MEMORY_AS_NEEDED, **os.environ})
     if (keras := sys.modules.get("keras")) is not None:  # the program may have chosen its backend
         environments = [{**e, "KERAS_BACKEND": keras.backend.backend()} for e in environments]
     return ProcessExecutor(
-        environments, preloaded="tunedeco.executors.setup", trial_timeout=timeout
+        environments, preloaded="tunedeco.executors.setup", trial_timeout=trial_timeout
     )
