@@ -12,16 +12,11 @@ is asked of them is when to stop.
 Normalised regret: 0 is the best value in the table, 1 the median configuration's best, cut off there.
 """
 
-import argparse
-import datetime
 import json
 import math
 import os
-import statistics
-import time
 import warnings
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -43,7 +38,6 @@ from tunedeco.oracles import (
     Scheduler,
     Start,
     SuccessiveHalving,
-    resolve,
 )
 from tunedeco.space import Hyperparameter, Space
 from tunedeco.trial import Epoch, State, Trial
@@ -148,7 +142,9 @@ def ours(oracle: Oracle, pool: Pool, seed: int) -> None:
                 rows.append(pool.nearest(pool.table.space.encode(decision.values)))
                 values = pool.table.values[rows[-1]]
                 until = decision.until or most
-                trial = Trial(len(trials), values, until, bracket=decision.bracket, rung=decision.rung)
+                trial = Trial(
+                    len(trials), values, until, bracket=decision.bracket, rung=decision.rung
+                )
                 trials.append(trial)
             case Continue():
                 trial = trials[decision.trial]
@@ -188,16 +184,17 @@ def theirs(
             kind = distributions[name]
             internal = kind.to_internal_repr(value)
             study._storage.set_trial_param(trial._trial_id, name, internal, kind)
-        best, state = math.inf, optuna.trial.TrialState.COMPLETE
+        best = math.inf
         for epoch in range(1, most + 1):
             if pool.over:
                 return
             best = min(best, pool.train(row, epoch))
             trial.report(best, epoch)
             if epoch < most and trial.should_prune():
-                state = optuna.trial.TrialState.PRUNED
+                study.tell(trial, state=optuna.trial.TrialState.PRUNED)
                 break
-        study.tell(trial, best, state=state)
+        else:
+            study.tell(trial, best)
 
 
 def _distribution(domain: domains.Domain) -> optuna.distributions.BaseDistribution:

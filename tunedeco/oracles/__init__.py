@@ -12,6 +12,7 @@ from tunedeco.oracles.grid import Grid
 from tunedeco.oracles.halving import Hyperband, SuccessiveHalving
 from tunedeco.oracles.plain import PLAIN
 from tunedeco.oracles.random import Random
+from tunedeco.oracles.stopping import MedianStopping, PlateauStopping
 
 __all__ = [
     "ASHA",
@@ -21,7 +22,9 @@ __all__ = [
     "Evolution",
     "Grid",
     "Hyperband",
+    "MedianStopping",
     "Oracle",
+    "PlateauStopping",
     "Random",
     "Scheduler",
     "Start",
@@ -35,6 +38,8 @@ _BY_NAME: dict[str, type[Oracle]] = PLAIN | {
     "asha": ASHA,
     "halving": SuccessiveHalving,
     "hyperband": Hyperband,
+    "median": MedianStopping,
+    "plateau": PlateauStopping,
 }
 
 

@@ -105,6 +105,7 @@ class SuccessiveHalving(Brackets):
     """
 
     def bracket(self, number: int) -> Bracket:  # noqa: ARG002 (all are alike)
+        """Return what every bracket is to be."""
         return Bracket(self.rungs, self.reduction ** (len(self.rungs) - 1))
 
 
@@ -117,6 +118,7 @@ class Hyperband(Brackets):
     """
 
     def bracket(self, number: int) -> Bracket:
+        """Return what a bracket is to be, counted from 0; see `Hyperband`."""
         rungs = self.rungs
         skipped = number % len(rungs)
         left = len(rungs) - skipped  # rungs; the paper's s + 1

@@ -2,7 +2,7 @@
 
 The last rung is the most epochs a trial may have, each one before it ``reduction`` times fewer, as
 long as that is at least ``min_epochs`` (Lisha Li et al., "Hyperband", JMLR 18 (2018), algorithm 1).
-So 50 epochs by 3 have the rungs 2, 6, 17 and 50, and 5 epochs have 2 and 5.
+So 50 epochs by 3 have the rungs 2, 5, 16 and 50, and 5 epochs have 2 and 5.
 """
 
 import math
@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from tunedeco.oracles.wrapping import Wrapper, can_go_on
 from tunedeco.trial import State, Trial
+
+EARLIEST = 2
+"""The lowest rung where nobody says otherwise: after one epoch, what leads is what learns fast."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +35,13 @@ class Rungs(Wrapper, ABC):
     def rungs(self) -> tuple[int, ...]:
         """The epoch of each rung, from the lowest."""
         least, most = self._span
-        count = 0
-        while most >= least * self.reduction ** (count + 1):
-            count += 1
-        parts = (self.reduction**k for k in range(count, -1, -1))
-        return tuple(max((2 * most + part) // (2 * part), least) for part in parts)
+        if self.min_epochs is None:
+            least = max(least, EARLIEST)
+        epochs = [most]
+        # rounded down; the lowest rung may be a little higher, as long as it halves the next one
+        while 2 * (below := max(most // self.reduction ** len(epochs), least)) <= epochs[-1]:
+            epochs.append(below)
+        return tuple(reversed(epochs))
 
 
 def standing(trial: Trial, epoch: int) -> tuple[float, int]:
