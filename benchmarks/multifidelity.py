@@ -1,22 +1,27 @@
 """How good a configuration so many epochs find, on recorded learning curves, beside Optuna.
 
-Needs the tables: ``python benchmarks/multifidelity.py --tables DIR``, where ``DIR/lcbench_dev`` holds
+Needs the tables: ``python benchmarks/multifidelity.py --tables DIR``, where ``DIR/lcbench_dev`` has
 ``space.json`` and one ``.npz`` a task: ``X`` (n, hyperparameters) and ``C`` (n, epochs), higher is
 better. A pool answers with the nearest configuration not yet evaluated, in the unit cube; ours and
-Optuna are told which it was. A trial that goes on does so from where it was, for all alike.
+Optuna's are told which it was. An epoch is an epoch, whoever trains it.
 
 Ours are asked as in a search: `Start` and `Continue`, one trial at a time. Optuna's trials report
-each epoch, and are pruned when it says so; its halving and Hyperband never continue a trial, so what
-is asked of them is when to stop.
+each epoch, and end when it says so.
 
-Normalised regret: 0 is the best value in the table, 1 the median configuration's best, cut off there.
+Normalised regret: 0 is the best value in the table, 1 the median configuration's best; cut off.
 """
 
+import argparse
+import contextlib
+import datetime as dt
+import itertools
 import json
 import math
 import os
+import statistics
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -230,6 +235,7 @@ OURS: dict[str, Oracle] = {
     "SuccessiveHalving(evolution)": SuccessiveHalving("evolution"),
     "Hyperband(evolution)": Hyperband("evolution"),
 }
+DEFAULT = ASHA("evolution")
 THEIRS = {
     "Optuna random + halving": (_random, _halving),
     "Optuna TPE + halving": (_tpe, _halving),
@@ -250,3 +256,82 @@ def run(method: str, folder: Path, name: str, seed: int) -> list[float]:
         ours(OURS[method], pool, seed)
     trace = pool.ended()
     return [float(trace[budget * most - 1]) for budget in BUDGETS]
+
+
+Key = tuple[str, str, int]
+"""Method, task, seed."""
+
+
+def runs(
+    methods: list[str], folder: Path, names: list[str], seeds: int, kept: Path | None, jobs: int
+) -> dict[Key, list[float]]:
+    """Return the regrets of all runs, of which some may have been made and kept before."""
+    wanted = list(itertools.product(methods, names, range(seeds)))
+    found: dict[Key, list[float]] = {}
+    if kept is not None and kept.exists():
+        lines = map(json.loads, kept.read_text().splitlines())
+        found = {(method, name, seed): regrets for method, name, seed, regrets in lines}
+    with ProcessPoolExecutor(jobs) as pool, contextlib.ExitStack() as stack:
+        file = stack.enter_context(kept.open("a")) if kept else None
+        futures = {
+            pool.submit(run, m, folder, n, s): (m, n, s)
+            for m, n, s in wanted
+            if (m, n, s) not in found
+        }
+        for future in as_completed(futures):
+            key = futures[future]
+            found[key] = future.result()
+            if file is not None:
+                print(json.dumps([*key, found[key]]), file=file, flush=True)
+    return {key: found[key] for key in wanted}
+
+
+def report(found: dict[Key, list[float]]) -> Iterator[str]:
+    """Yield the lines of a table: means over all runs, and their standard errors."""
+    methods = list(dict.fromkeys(method for method, _, _ in found))
+    names = list(dict.fromkeys(name for _, name, _ in found))
+    seeds = sorted({seed for _, _, seed in found})
+    yield f"| {len(names)} tasks, {len(seeds)} seeds | " + " | ".join(map(str, BUDGETS)) + " |"
+    yield "|---|" + "---|" * len(BUDGETS)
+    for method in methods:
+        cells = []
+        for place in range(len(BUDGETS)):
+            # a seed's mean over the tasks is one sample: the tasks are what they are
+            means = [
+                statistics.fmean(found[method, name, seed][place] for name in names)
+                for seed in seeds
+            ]
+            error = statistics.stdev(means) / math.sqrt(len(means)) if len(means) > 1 else math.nan
+            cells.append(f"{statistics.fmean(means):.3f} ± {error:.3f}")
+        label = f"**{method}** (default)" if OURS.get(method) == DEFAULT else method
+        yield f"| {label} | " + " | ".join(cells) + " |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tables", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--methods", nargs="+", default=[*OURS, *THEIRS], choices=[*OURS, *THEIRS])
+    parser.add_argument("--runs", type=Path, help="a file that keeps each run, to go on from")
+    parser.add_argument("--out", type=Path, help="write the table there, too")
+    options = parser.parse_args()
+    folder = options.tables / SUITE
+    names = json.loads((folder / "space.json").read_text())["tasks"]
+    found = runs(options.methods, folder, names, options.seeds, options.runs, options.jobs)
+    lines = [
+        f"# Regret against epochs, {dt.datetime.now(tz=dt.UTC):%Y-%m-%d}",
+        "",
+        f"`python benchmarks/multifidelity.py --tables DIR`: {SUITE}, Optuna {optuna.__version__}.",
+        "Normalised regret after as many epochs as so many full trainings have; mean ± standard",
+        "error over the seeds, of each seed's mean over the tasks.",
+        "",
+        *report(found),
+    ]
+    print("\n".join(lines))
+    if options.out:
+        options.out.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -29,6 +29,9 @@ RECENT = 32
 class ASHA(Rungs):
     """Asynchronous successive halving: one of ``reduction`` trials goes on, as soon as it can."""
 
+    reduction: int = 4
+    """That of the paper's experiments."""
+
     def open(self, trials: Sequence[Trial]) -> Collection[int]:
         """Return the numbers of the trials that it may yet continue: the latest of each rung."""
         return {
