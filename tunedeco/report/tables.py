@@ -142,7 +142,7 @@ def status(state: SearchState) -> dict[str, Any]:
         "seed": created.seed,
         "space": {"hyperparameters": len(state.space), "configurations": size},
         "trials": {str(s): sum(t.state is s for t in state.trials) for s in State},
-        "brackets": brackets(state),
+        **({"brackets": found} if (found := brackets(state)) else {}),
         "epochs": state.epochs,
         "budgets": dict(state.budgets),
         **({"pinned": state.pinned} if state.pinned else {}),
