@@ -9,196 +9,25 @@
             return MyOracle()
 
 `OracleContract` is for oracles, `ExecutorContract` for executors. Nothing here needs pytest itself.
-Failures tell more with ``pytest.register_assert_rewrite("tunedeco.testing")`` in a ``conftest.py``.
+Failures tell more with ``pytest.register_assert_rewrite("tunedeco.testing",
+"tunedeco.oracle_contract")`` in a ``conftest.py``.
 """
 
-import importlib.util
-import inspect
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from tunedeco import domains
-from tunedeco.errors import HyperparameterError, OracleError
 from tunedeco.events import Built, Created, Ended, Proposed, Resumed, Trained, event_from_json
 from tunedeco.executors.base import Executor, Interrupted, Report, Slice
 from tunedeco.hyperparameters import Boolean, Range
 from tunedeco.journal.search_state import SearchState
 from tunedeco.objective import Objective
-from tunedeco.oracles import Done, Oracle, Start, describe
-from tunedeco.space import Hyperparameter, Space
+from tunedeco.oracle_contract import OracleContract
 from tunedeco.tracing import defaults, run
 from tunedeco.trial import State, Trial
 
 __all__ = ["ExecutorContract", "OracleContract", "ToyError", "toy"]
-
-_Outcome = Callable[[int], tuple[State, float | None]]
-
-
-def _space(**named: domains.Domain) -> Space:
-    return Space(tuple(Hyperparameter("group", n, d, d.first) for n, d in named.items()))
-
-
-_SPACES = {
-    "finite": _space(
-        kind=domains.Choice(("relu", "gelu", None)), units=domains.Range(1, 4), on=domains.Boolean()
-    ),
-    "ordered": _space(
-        rate=domains.Logarithmic(1e-5, 1.0, 30), units=domains.Range(8, 512, 8),
-        share=domains.Linear(0.0, 0.5, 11), name=domains.Fixed("x"),
-    ),
-    "continuous": _space(
-        rate=domains.Float(1e-5, 1.0, log=True), share=domains.Float(0.0, 0.5),
-        on=domains.Boolean(),
-    ),
-    "of one configuration": _space(units=domains.Range(3, 3), name=domains.Fixed(None)),
-    "empty": Space(),
-}  # fmt: skip
-
-_OUTCOMES: dict[str, _Outcome] = {
-    "completed": lambda number: (State.COMPLETED, float(number * 7 % 5)),
-    "all alike": lambda _: (State.COMPLETED, 0.5),
-    "failed": lambda _: (State.FAILED, None),
-    "diverged": lambda number: (State.DIVERGED, 1.0 if number % 2 else None),
-    "rejected": lambda _: (State.REJECTED, None),
-    "running": lambda _: (State.RUNNING, None),
-    "mixed": lambda number: (list(State)[number % 5], [None, 1.0, -1.0][number % 3]),
-}
-
-
-class OracleContract:
-    """What every oracle owes; a subclass at module level says which oracle.
-
-    An oracle may refuse a kind of space with `OracleError`, always or never. It may end, or go on
-    proposing what has been tried.
-    """
-
-    def oracle(self) -> Oracle:
-        """Return the oracle under test: a new one each time, with the same settings."""
-        raise NotImplementedError
-
-    def test_proposals_lie_in_the_space(self) -> None:
-        """Whatever became of the trials, a proposal is a configuration of the space."""
-        _answers(self.oracle())
-
-    def test_the_same_question_has_the_same_answer(self) -> None:
-        """Asked again, an oracle answers the same, and so does another one with its settings."""
-        first, second = self.oracle(), self.oracle()
-        expected = _answers(first)
-        assert _answers(first) == expected, "asked again, the oracle answers something else"
-        assert _answers(second) == expected, "another instance answers something else"
-
-    def test_the_same_answer_in_another_process(self) -> None:
-        """In a fresh process, with another hash seed, the oracle answers the same."""
-        cls = type(self)
-        assert "<locals>" not in cls.__qualname__, f"define {cls.__name__} at module level"
-        place = (cls.__module__, inspect.getfile(cls), cls.__qualname__)
-        seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
-        answers = subprocess.run(  # noqa: S603 (this very Python, and nothing from outside)
-            [sys.executable, "-c", f"from tunedeco import testing; testing._elsewhere(*{place!r})"],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": seed},
-            stdout=subprocess.PIPE,
-            check=True,
-        ).stdout
-        assert json.loads(answers) == json.loads(json.dumps(_answers(self.oracle())))
-
-    def test_nothing_it_is_given_is_changed(self) -> None:
-        """The space and the trials are as they were after an oracle has seen them."""
-        for name, space in _SPACES.items():
-            trials = [_ended(i, _decoded(space, i), _OUTCOMES["mixed"]) for i in range(20)]
-            before = repr((space, trials))
-            _ask(self.oracle(), space, trials, 0)
-            assert repr((space, trials)) == before, f"in a space that is {name}"
-
-    def test_it_does_not_hang_where_all_is_tried(self) -> None:
-        """A finite space that is used up ends the search, or is proposed from again."""
-        space = _SPACES["finite"]
-        assert space.size is not None
-        trials = [_ended(i, space.at(i), _OUTCOMES["completed"]) for i in range(space.size)]
-        _ask(self.oracle(), space, trials, 0)
-
-    def test_it_survives_a_space_that_grew(self) -> None:
-        """Trials from before the space grew, which lack the new hyperparameter, are no obstacle."""
-        for space in _SPACES.values():
-            trials = [_ended(i, _decoded(space, i), _OUTCOMES["completed"]) for i in range(20)]
-            new = Hyperparameter("new", "units", domains.Range(1, 5), 1)
-            _ask(self.oracle(), space.extended([new]), trials, 0)
-
-    def test_it_survives_trials_that_asked_for_less(self) -> None:
-        """A trial holds only what its model function asked for, which may be nothing."""
-        for space in _SPACES.values():
-            trials = [_ended(i, {}, _OUTCOMES["completed"]) for i in range(20)]
-            _ask(self.oracle(), space, trials, 0)
-
-    def test_its_settings_are_json(self) -> None:
-        """Two instances describe themselves alike, so that a search is recognised when resumed."""
-        first, second = self.oracle(), self.oracle()
-        described = describe(first)
-        assert json.loads(json.dumps(described, allow_nan=False)) == described
-        assert describe(second) == described
-
-
-def _ask(oracle: Oracle, space: Space, trials: list[Trial], seed: int) -> Any:  # noqa: ANN401 (JSON)
-    """Return an oracle's answer as JSON, having checked it."""
-    try:
-        decision = oracle.next(space, tuple(trials), seed)
-    except OracleError:
-        return "refused"
-    if isinstance(decision, Done):
-        return "done"
-    assert isinstance(decision, Start), f"neither Start nor Done: {decision!r}"
-    try:
-        values = space.complete(decision.values)
-    except HyperparameterError as error:
-        msg = f"a proposal outside the space: {error}"
-        raise AssertionError(msg) from error
-    until = decision.until
-    assert until is None or (type(until) is int and until >= 1), f"until={until!r}"
-    return [values, until]
-
-
-def _answers(oracle: Oracle) -> dict[str, Any]:
-    """Return what an oracle proposes in each kind of space, with each kind of outcome."""
-    answers: dict[str, Any] = {}
-    for (kind, space), (outcome, result) in (
-        (space, outcome) for space in _SPACES.items() for outcome in _OUTCOMES.items()
-    ):
-        found: list[Any] = []
-        trials: list[Trial] = []
-        while len(trials) < 30 and (not found or isinstance(found[-1], list)):  # noqa: PLR2004 (enough)
-            found.append(_ask(oracle, space, trials, seed=len(answers)))
-            if isinstance(found[-1], list):
-                trials.append(_ended(len(trials), found[-1][0], result))
-        refused = "refused" in found
-        assert not (refused and trials), f"an oracle refuses a space at once, or never: {kind}"
-        answers[f"{kind}, {outcome}"] = found
-    return answers
-
-
-def _elsewhere(module: str, file: str, name: str) -> None:
-    """Print the answers of the oracle of a contract's subclass: the other process's part."""
-    spec = importlib.util.spec_from_file_location(module, file)
-    assert spec is not None
-    assert spec.loader is not None
-    loaded = sys.modules[module] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    contract: Any = loaded
-    for part in name.split("."):
-        contract = getattr(contract, part)
-    sys.stdout.write(json.dumps(_answers(contract().oracle())))
-
-
-def _decoded(space: Space, number: int) -> dict[str, dict[str, domains.Value]]:
-    return space.decode((number * 0.37 + place * 0.61) % 1.0 for place in range(len(space)))
-
-
-def _ended(number: int, values: dict[str, Any], outcome: _Outcome) -> Trial:
-    state, loss = outcome(number)
-    return Trial(number, values, 3, state=state, score=loss, loss=loss)
 
 
 class ToyError(Exception):

@@ -7,7 +7,18 @@ from typing import Any
 
 import pytest
 
-from tunedeco.oracles import Evolution, Grid, Oracle, Random, Start
+from tunedeco.oracles import (
+    ASHA,
+    Evolution,
+    Grid,
+    Hyperband,
+    MedianStopping,
+    Oracle,
+    PlateauStopping,
+    Random,
+    Start,
+    SuccessiveHalving,
+)
 from tunedeco.randomness import stream
 from tunedeco.space import Space
 from tunedeco.testing import OracleContract
@@ -27,6 +38,31 @@ class TestRandom(OracleContract):
 class TestEvolution(OracleContract):
     def oracle(self) -> Oracle:
         return Evolution(population=6, tournament=3)
+
+
+class TestASHA(OracleContract):
+    def oracle(self) -> Oracle:
+        return ASHA(Evolution(6, 3), reduction=2, min_epochs=1)
+
+
+class TestSuccessiveHalving(OracleContract):
+    def oracle(self) -> Oracle:
+        return SuccessiveHalving("grid", min_epochs=1)
+
+
+class TestHyperband(OracleContract):
+    def oracle(self) -> Oracle:
+        return Hyperband("random", reduction=2)
+
+
+class TestMedianStopping(OracleContract):
+    def oracle(self) -> Oracle:
+        return MedianStopping("random", interval=2, min_trials=2)
+
+
+class TestPlateauStopping(OracleContract):
+    def oracle(self) -> Oracle:
+        return PlateauStopping("random", patience=2)
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,10 @@ def test_oracles_have_names() -> None:
 @pytest.mark.parametrize(
     ("oracle", "says"),
     [
-        ("bayes", "there is no oracle 'bayes'; choose from grid, random, evolution, or give your"),
+        (
+            "bayes",
+            "there is no oracle 'bayes'; choose from grid, random, evolution, asha, ",
+        ),
         (Evolution, r"an object with a method next\(space, trials, seed\), not <class"),
         (None, r"next\(space, trials, seed\), not None"),
         (iter([]), r"next\(space, trials, seed\), not <list_iterator"),

@@ -1,31 +1,46 @@
 """Oracles decide what to try next; each is a pure function of (space, trials, seed).
 
-``base`` is the protocol. ``grid``, ``random`` and ``evolution`` are the ones that come with it;
-`resolve` finds one by name.
+``base`` is the protocol. ``grid``, ``random`` and ``evolution`` say which values; ``asha``,
+``halving`` and ``stopping`` wrap one of them and say how many epochs. `resolve` finds one by name.
 """
 
 from tunedeco.errors import ConfigurationError
+from tunedeco.oracles.asha import ASHA
 from tunedeco.oracles.base import Continue, Decision, Done, Oracle, Scheduler, Start, Wait, describe
 from tunedeco.oracles.evolution import Evolution
 from tunedeco.oracles.grid import Grid
+from tunedeco.oracles.halving import Hyperband, SuccessiveHalving
+from tunedeco.oracles.plain import PLAIN
 from tunedeco.oracles.random import Random
+from tunedeco.oracles.stopping import MedianStopping, PlateauStopping
 
 __all__ = [
+    "ASHA",
     "Continue",
     "Decision",
     "Done",
     "Evolution",
     "Grid",
+    "Hyperband",
+    "MedianStopping",
     "Oracle",
+    "PlateauStopping",
     "Random",
     "Scheduler",
     "Start",
+    "SuccessiveHalving",
     "Wait",
     "describe",
     "resolve",
 ]
 
-_BY_NAME: dict[str, type[Oracle]] = {"grid": Grid, "random": Random, "evolution": Evolution}
+_BY_NAME: dict[str, type[Oracle]] = PLAIN | {
+    "asha": ASHA,
+    "halving": SuccessiveHalving,
+    "hyperband": Hyperband,
+    "median": MedianStopping,
+    "plateau": PlateauStopping,
+}
 
 
 def resolve(oracle: str | Oracle, min_epochs: int, max_epochs: int) -> Oracle:

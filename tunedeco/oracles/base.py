@@ -92,11 +92,16 @@ def describe(oracle: Oracle) -> dict[str, Any]:
     """Return an oracle's name and settings as JSON, for the journal to compare."""
     settings: dict[str, Any] = {}
     if dataclasses.is_dataclass(oracle) and not isinstance(oracle, type):
-        settings = {f.name: getattr(oracle, f.name) for f in dataclasses.fields(oracle)}
+        # what is no part of its repr is no setting
+        settings = {f.name: getattr(oracle, f.name) for f in dataclasses.fields(oracle) if f.repr}
     else:
         settings = dict(getattr(oracle, "__dict__", {}))
-    plain = {
-        name: value if isinstance(value, (str, int, float, bool, type(None))) else repr(value)
-        for name, value in settings.items()
-    }
+    plain = {name: _plain(value) for name, value in settings.items()}
     return {"name": type(oracle).__name__.lower(), **plain}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, (str, int, float, bool, type(None))):
+        return value
+    wrapped = callable(getattr(value, "next", None)) and not isinstance(value, type)
+    return describe(value) if wrapped else repr(value)  # type: ignore[arg-type]  # an oracle

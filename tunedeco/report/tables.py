@@ -1,6 +1,6 @@
 """The trials of a search as rows, and as the tables that `summary` and the command line print."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -11,6 +11,7 @@ from tunedeco.trial import State, Trial
 from tunedeco.units import duration
 
 _MOST = 10**4000  # Python prints no number of more than 4,300 digits
+_BRACKETS = 5  # how many to show of them, the latest
 
 
 def ranked(trials: Sequence[Trial]) -> list[Trial]:
@@ -25,6 +26,7 @@ def scored(state: SearchState) -> list[Trial]:
 
 def rows(state: SearchState) -> list[dict[str, Any]]:
     """Return one flat row a trial, in order; a hyperparameter's column is ``group/name``."""
+    on_rungs = _on_rungs(state)
     return [
         {
             "number": trial.number,
@@ -32,6 +34,7 @@ def rows(state: SearchState) -> list[dict[str, Any]]:
             "score": trial.score,
             "best_epoch": trial.best_epoch,
             "epochs": len(trial.epochs),
+            **({"bracket": trial.bracket, "rung": trial.rung} if on_rungs else {}),
             "parameters": trial.parameters,
             **{h.label: trial.values.get(h.group, {}).get(h.name) for h in state.space},
         }
@@ -46,15 +49,60 @@ def trials_table(state: SearchState, trials: Sequence[Trial]) -> str:
     # names alone are shorter; the group is shown where two share a name
     names = [h.name for h in state.space]
     labels = [h.name if names.count(h.name) == 1 else h.label for h in state.space]
-    header = ("trial", "state", "score", "epoch", "epochs", "parameters", *labels)
+    rungs = ("bracket", "rung") if _on_rungs(state) else ()
+    header = ("trial", "state", "score", "epoch", "epochs", *rungs, "parameters", *labels)
     return text.table(header, [list(by_number[t.number].values()) for t in trials])
 
 
+def _on_rungs(state: SearchState) -> bool:
+    """Return whether some trial has gone on to a higher rung."""
+    return any(trial.rung for trial in state.trials)
+
+
+def brackets(state: SearchState) -> list[dict[str, Any]]:
+    """Return who stands where in each bracket of a multi-fidelity oracle, as JSON.
+
+    Of each rung: ``epochs``, how many ``trials`` stand on it, and how many have ``reached`` it,
+    those that have been promoted from it included.
+    """
+    found: dict[int, list[Trial]] = {}
+    for trial in state.trials:
+        if trial.bracket is not None and trial.state is not State.OUTSIDE:
+            found.setdefault(trial.bracket, []).append(trial)
+    return [
+        {"bracket": number, "rungs": list(_rungs(members))}
+        for number, members in sorted(found.items())
+    ]
+
+
+def _rungs(members: Sequence[Trial]) -> Iterator[dict[str, Any]]:
+    for rung in sorted({trial.rung or 0 for trial in members}):
+        there = [trial for trial in members if (trial.rung or 0) == rung]
+        yield {
+            "rung": rung,
+            "epochs": max(trial.until for trial in there),
+            "trials": len(there),
+            "reached": sum((trial.rung or 0) >= rung for trial in members),
+        }
+
+
+def _bracket_lines(state: SearchState) -> Iterator[str]:
+    found = brackets(state) if _on_rungs(state) else []
+    if len(found) > _BRACKETS:
+        promotions = sum(r["reached"] for b in found for r in b["rungs"] if r["rung"])
+        yield f"{len(found)} brackets, {promotions} promotions; the latest:"
+    for bracket in found[-_BRACKETS:]:
+        rungs = (
+            f"{r['trials']} at rung {r['rung']} ({r['epochs']} epochs)" for r in bracket["rungs"]
+        )
+        yield f"bracket {bracket['bracket']}: {', '.join(rungs)}"
+
+
 def summary(state: SearchState, top: int = 10) -> str:
-    """Return the best trials as a table, and a line that counts all of them."""
+    """Return the best trials as a table, and what counts all of them: a line, and the rungs."""
     shown = [t for t in state.trials if t.state not in (State.FAILED, State.OUTSIDE)]
     best = ranked(shown)[:top]
-    lines = [status_line(state)]
+    lines = [status_line(state), *_bracket_lines(state)]
     if best:
         lines += ["", trials_table(state, best)]
     return "\n".join(lines)
@@ -95,6 +143,7 @@ def status(state: SearchState) -> dict[str, Any]:
         "seed": created.seed,
         "space": {"hyperparameters": len(state.space), "configurations": size},
         "trials": {str(s): sum(t.state is s for t in state.trials) for s in State},
+        **({"brackets": found} if (found := brackets(state)) else {}),
         "epochs": state.epochs,
         "budgets": dict(state.budgets),
         "epochs_left": epochs_left(state),

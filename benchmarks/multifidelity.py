@@ -1,0 +1,337 @@
+"""How good a configuration so many epochs find, on recorded learning curves, beside Optuna.
+
+Needs the tables: ``python benchmarks/multifidelity.py --tables DIR``, where ``DIR/lcbench_dev`` has
+``space.json`` and one ``.npz`` a task: ``X`` (n, hyperparameters) and ``C`` (n, epochs), higher is
+better. A pool answers with the nearest configuration not yet evaluated, in the unit cube; ours and
+Optuna's are told which it was. An epoch is an epoch, whoever trains it.
+
+Ours are asked as in a search: `Start` and `Continue`, one trial at a time. Optuna's trials report
+each epoch, and end when it says so.
+
+Normalised regret: 0 is the best value in the table, 1 the median configuration's best; cut off.
+"""
+
+import argparse
+import contextlib
+import datetime as dt
+import itertools
+import json
+import math
+import os
+import statistics
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+import optuna
+
+from tunedeco import domains
+from tunedeco.oracles import (
+    ASHA,
+    Continue,
+    Evolution,
+    Hyperband,
+    Oracle,
+    Random,
+    Scheduler,
+    Start,
+    SuccessiveHalving,
+)
+from tunedeco.space import Hyperparameter, Space
+from tunedeco.trial import Epoch, State, Trial
+
+BUDGETS = (5, 10, 20, 30)
+"""In trainings of all epochs."""
+SUITE = "lcbench_dev"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One table: configurations, and what each is worth after each epoch."""
+
+    space: Space
+    points: np.ndarray[Any, Any]
+    """(n, hyperparameters) in the unit cube."""
+    values: list[dict[str, dict[str, Any]]]
+    curves: np.ndarray[Any, Any]
+    """(n, epochs): normalised regret of each epoch's value, not cut off."""
+
+
+@cache
+def task(folder: Path, name: str) -> Task:
+    described = json.loads((folder / "space.json").read_text())
+    space = Space(
+        tuple(
+            Hyperparameter("g", hp["name"], domain, domain.first)
+            for hp in described["hps"]
+            for domain in (_domain(hp),)
+        )
+    )
+    arrays = np.load(folder / f"{name}.npz")
+    values = [
+        {
+            "g": {
+                h.name: int(v) if isinstance(h.domain, domains.Range) else float(v)
+                for h, v in zip(space, row, strict=True)
+            }
+        }
+        for row in arrays["X"].tolist()
+    ]
+    curves = arrays["C"].astype(float)
+    best, median = curves.max(), np.median(curves.max(axis=1))
+    points = np.array([space.encode(v) for v in values])
+    return Task(space, points, values, (best - curves) / (best - median))
+
+
+def _domain(hp: dict[str, Any]) -> domains.Domain:
+    if hp["type"] == "int":
+        return domains.Range(hp["low"], hp["high"], log=hp["log"])
+    return domains.Float(hp["low"], hp["high"], log=hp["log"])
+
+
+class Pool:
+    """Answers with the nearest configuration that it has not answered with, and counts epochs."""
+
+    def __init__(self, table: Task, budget: int) -> None:
+        self.table = table
+        self.budget = budget
+        self.epochs = 0
+        self.best = 1.0
+        self.trace = np.ones(budget)
+        """The regret after each epoch."""
+        self._free = np.ones(len(table.points), bool)
+
+    def nearest(self, point: tuple[float, ...]) -> int:
+        distances = ((self.table.points - np.array(point)) ** 2).sum(axis=1)
+        distances[~self._free] = math.inf
+        found = int(distances.argmin())
+        self._free[found] = False
+        return found
+
+    def train(self, row: int, epoch: int) -> float:
+        """Return the regret of one epoch of a configuration."""
+        found = float(self.table.curves[row, epoch - 1])
+        self.best = min(self.best, found)
+        self.trace[self.epochs] = self.best
+        self.epochs += 1
+        return found
+
+    @property
+    def over(self) -> bool:
+        return self.epochs >= self.budget
+
+    def ended(self) -> np.ndarray[Any, Any]:
+        self.trace[self.epochs :] = self.best
+        return self.trace
+
+
+def ours(oracle: Oracle, pool: Pool, seed: int) -> None:
+    """Search with one of our oracles until the epochs are spent."""
+    most = pool.table.curves.shape[1]
+    if isinstance(oracle, Scheduler):
+        oracle = oracle.within(1, most)
+    logs = [Epoch(epoch, {}) for epoch in range(1, most + 1)]
+    trials: list[Trial] = []
+    rows: list[int] = []
+    while not pool.over:
+        decision = oracle.next(pool.table.space, trials, seed)
+        match decision:
+            case Start():
+                rows.append(pool.nearest(pool.table.space.encode(decision.values)))
+                values = pool.table.values[rows[-1]]
+                until = decision.until or most
+                trial = Trial(
+                    len(trials), values, until, bracket=decision.bracket, rung=decision.rung
+                )
+                trials.append(trial)
+            case Continue():
+                trial = trials[decision.trial]
+                until = decision.until
+            case _:
+                raise AssertionError(decision)
+        losses = list(trial.losses)
+        while len(losses) < until and not pool.over:
+            losses.append(pool.train(rows[trial.number], len(losses) + 1))
+        trials[trial.number] = Trial(
+            trial.number,
+            trial.values,
+            until,
+            State.COMPLETED,
+            loss=min(losses),
+            losses=tuple(losses),
+            epochs=tuple(logs[: len(losses)]),
+            bracket=trial.bracket,
+            rung=decision.rung,
+        )
+
+
+def theirs(
+    sampler: Callable[[int], optuna.samplers.BaseSampler],
+    pruner: Callable[[int], optuna.pruners.BasePruner],
+    pool: Pool,
+    seed: int,
+) -> None:
+    """Search with Optuna until the epochs are spent."""
+    most = pool.table.curves.shape[1]
+    study = optuna.create_study(sampler=sampler(seed), pruner=pruner(most), study_name=str(seed))
+    distributions = {h.name: _distribution(h.domain) for h in pool.table.space}
+    while not pool.over:
+        trial = study.ask(distributions)
+        row = pool.nearest(pool.table.space.encode({"g": trial.params}))
+        for name, value in pool.table.values[row]["g"].items():  # what it really was
+            kind = distributions[name]
+            internal = kind.to_internal_repr(value)
+            study._storage.set_trial_param(trial._trial_id, name, internal, kind)
+        best = math.inf
+        for epoch in range(1, most + 1):
+            if pool.over:
+                return
+            best = min(best, pool.train(row, epoch))
+            trial.report(best, epoch)
+            if epoch < most and trial.should_prune():
+                study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+                break
+        else:
+            study.tell(trial, best)
+
+
+def _distribution(domain: domains.Domain) -> optuna.distributions.BaseDistribution:
+    if isinstance(domain, domains.Range):
+        return optuna.distributions.IntDistribution(domain.start, domain.stop, log=domain.log)
+    assert isinstance(domain, domains.Float)
+    return optuna.distributions.FloatDistribution(domain.low, domain.high, log=domain.log)
+
+
+def _tpe(seed: int) -> optuna.samplers.BaseSampler:
+    return optuna.samplers.TPESampler(seed=seed)
+
+
+def _random(seed: int) -> optuna.samplers.BaseSampler:
+    return optuna.samplers.RandomSampler(seed=seed)
+
+
+def _halving(_: int) -> optuna.pruners.BasePruner:
+    return optuna.pruners.SuccessiveHalvingPruner()
+
+
+def _hyperband(most: int) -> optuna.pruners.BasePruner:
+    return optuna.pruners.HyperbandPruner(min_resource=1, max_resource=most)
+
+
+OURS: dict[str, Oracle] = {
+    "random, full length": Random(),
+    "evolution, full length": Evolution(),
+    "ASHA(random)": ASHA("random"),
+    "SuccessiveHalving(random)": SuccessiveHalving("random"),
+    "Hyperband(random)": Hyperband("random"),
+    "ASHA(evolution)": ASHA("evolution"),
+    "SuccessiveHalving(evolution)": SuccessiveHalving("evolution"),
+    "Hyperband(evolution)": Hyperband("evolution"),
+}
+DEFAULT = ASHA("evolution")
+THEIRS = {
+    "Optuna random + halving": (_random, _halving),
+    "Optuna TPE + halving": (_tpe, _halving),
+    "Optuna TPE + Hyperband": (_tpe, _hyperband),
+}
+
+
+def run(method: str, folder: Path, name: str, seed: int) -> list[float]:
+    """Return the regret of one run at each budget."""
+    table = task(folder, name)
+    most = table.curves.shape[1]
+    pool = Pool(table, max(BUDGETS) * most)
+    if method in THEIRS:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        theirs(*THEIRS[method], pool, seed)
+    else:
+        ours(OURS[method], pool, seed)
+    trace = pool.ended()
+    return [float(trace[budget * most - 1]) for budget in BUDGETS]
+
+
+Key = tuple[str, str, int]
+"""Method, task, seed."""
+
+
+def runs(
+    methods: list[str], folder: Path, names: list[str], seeds: int, kept: Path | None, jobs: int
+) -> dict[Key, list[float]]:
+    """Return the regrets of all runs, of which some may have been made and kept before."""
+    wanted = list(itertools.product(methods, names, range(seeds)))
+    found: dict[Key, list[float]] = {}
+    if kept is not None and kept.exists():
+        lines = map(json.loads, kept.read_text().splitlines())
+        found = {(method, name, seed): regrets for method, name, seed, regrets in lines}
+    with ProcessPoolExecutor(jobs) as pool, contextlib.ExitStack() as stack:
+        file = stack.enter_context(kept.open("a")) if kept else None
+        futures = {
+            pool.submit(run, m, folder, n, s): (m, n, s)
+            for m, n, s in wanted
+            if (m, n, s) not in found
+        }
+        for future in as_completed(futures):
+            key = futures[future]
+            found[key] = future.result()
+            if file is not None:
+                print(json.dumps([*key, found[key]]), file=file, flush=True)
+    return {key: found[key] for key in wanted}
+
+
+def report(found: dict[Key, list[float]]) -> Iterator[str]:
+    """Yield the lines of a table: means over all runs, and their standard errors."""
+    methods = list(dict.fromkeys(method for method, _, _ in found))
+    names = list(dict.fromkeys(name for _, name, _ in found))
+    seeds = sorted({seed for _, _, seed in found})
+    yield f"| {len(names)} tasks, {len(seeds)} seeds | " + " | ".join(map(str, BUDGETS)) + " |"
+    yield "|---|" + "---|" * len(BUDGETS)
+    for method in methods:
+        cells = []
+        for place in range(len(BUDGETS)):
+            # a seed's mean over the tasks is one sample: the tasks are what they are
+            means = [
+                statistics.fmean(found[method, name, seed][place] for name in names)
+                for seed in seeds
+            ]
+            error = statistics.stdev(means) / math.sqrt(len(means)) if len(means) > 1 else math.nan
+            cells.append(f"{statistics.fmean(means):.3f} ± {error:.3f}")
+        label = f"**{method}** (default)" if OURS.get(method) == DEFAULT else method
+        yield f"| {label} | " + " | ".join(cells) + " |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tables", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--methods", nargs="+", default=[*OURS, *THEIRS], choices=[*OURS, *THEIRS])
+    parser.add_argument("--runs", type=Path, help="a file that keeps each run, to go on from")
+    parser.add_argument("--out", type=Path, help="write the table there, too")
+    options = parser.parse_args()
+    folder = options.tables / SUITE
+    names = json.loads((folder / "space.json").read_text())["tasks"]
+    found = runs(options.methods, folder, names, options.seeds, options.runs, options.jobs)
+    lines = [
+        f"# Regret against epochs, {dt.datetime.now(tz=dt.UTC):%Y-%m-%d}",
+        "",
+        f"`python benchmarks/multifidelity.py --tables DIR`: {SUITE}, Optuna {optuna.__version__}.",
+        "Normalised regret after as many epochs as so many full trainings have; mean ± standard",
+        "error over the seeds, of each seed's mean over the tasks.",
+        "",
+        *report(found),
+    ]
+    print("\n".join(lines))
+    if options.out:
+        options.out.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

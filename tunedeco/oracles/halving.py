@@ -1,0 +1,135 @@
+"""Successive halving and Hyperband: brackets of trials, of which each rung keeps the top share.
+
+Kevin Jamieson and Ameet Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter
+Optimization", AISTATS 2016, for one bracket. Lisha Li, Kevin Jamieson, Giulia DeSalvo, Afshin
+Rostamizadeh and Ameet Talwalkar, "Hyperband: A Novel Bandit-Based Approach to Hyperparameter
+Optimization", JMLR 18 (2018), algorithm 1, for brackets that differ in how early they judge; after
+the last one it begins again with the first.
+
+While one bracket waits for trials that run, the next one begins, so nobody is idle. Nothing is
+remembered: who stands on which rung is read from the epochs that trials have been sent to.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import final
+
+from tunedeco.oracles.base import Continue, Start
+from tunedeco.oracles.rungs import Rungs, competing, standing
+from tunedeco.oracles.wrapping import UNFINISHED, can_go_on
+from tunedeco.trial import Trial
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """What one bracket is to be."""
+
+    rungs: tuple[int, ...]
+    """The epoch of each, from the lowest."""
+    size: int
+    """How many trials begin in it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Brackets(Rungs, ABC):
+    """Fills one bracket after the other, and lets the best of each rung go on."""
+
+    @abstractmethod
+    def bracket(self, number: int) -> Bracket:
+        """Return what a bracket is to be, counted from 0."""
+
+    def open(self, trials: Sequence[Trial]) -> Collection[int]:
+        """Return the numbers of the trials that it may yet continue: who is still in a race."""
+        found: set[int] = set()
+        for number, members in _by_bracket(trials).items():
+            bracket = self.bracket(number)
+            racing: Sequence[Trial] = members
+            if self._filled(bracket, members):
+                *_, (_, racing) = self._race(bracket, members)
+            last = bracket.rungs[-1]
+            found.update(t.number for t in racing if can_go_on(t) and t.until < last)
+        return found
+
+    def _going(self, trials: Sequence[Trial], *, filled: bool = False) -> Continue | None:
+        for number, members in _by_bracket(trials).items():
+            bracket = self.bracket(number)
+            if not filled and not self._filled(bracket, members):
+                continue
+            for rung, there in self._race(bracket, members):
+                for trial in there:
+                    if can_go_on(trial) and trial.until < bracket.rungs[rung]:
+                        return Continue(trial.number, bracket.rungs[rung], rung)
+        return None
+
+    def _begun(self, decision: Start, trials: Sequence[Trial]) -> Start:
+        brackets = _by_bracket(trials)
+        number = 0
+        while self._filled(bracket := self.bracket(number), brackets.get(number, [])):
+            number += 1
+        return replace(decision, until=bracket.rungs[0], bracket=number, rung=0)
+
+    def _completing(self, trials: Sequence[Trial]) -> Continue | None:
+        return self._going(trials, filled=True)
+
+    def _filled(self, bracket: Bracket, members: Sequence[Trial]) -> bool:
+        """Return whether no more trials begin in a bracket: it has all, or some have gone on."""
+        return len(members) >= bracket.size or any(t.until > bracket.rungs[0] for t in members)
+
+    def _race(
+        self, bracket: Bracket, members: Sequence[Trial]
+    ) -> Iterator[tuple[int, Sequence[Trial]]]:
+        """Yield each rung, and who is to be trained up to it, as far as that is decided."""
+        there = members
+        for rung, epoch in enumerate(bracket.rungs):
+            yield rung, there
+            if any(t.until <= epoch and t.state in UNFINISHED for t in there) or any(
+                t.until < epoch and can_go_on(t) for t in there
+            ):
+                return  # it is not known yet how they compare here
+            # who has gone on stays, whatever has become known of others since
+            ahead = [t for t in there if t.until > epoch]
+            rest = [t for t in there if t.until <= epoch and standing(t, epoch)[0] < math.inf]
+            rest.sort(key=lambda t: standing(t, epoch))
+            kept = max(len(members) // self.reduction ** (rung + 1), 1)
+            there = ahead + rest[: max(kept - len(ahead), 0)]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class SuccessiveHalving(Brackets):
+    """Brackets that are all alike: of ``reduction`` trials on a rung, the best one goes on.
+
+    So many trials begin in each that one is trained to the last epoch.
+    """
+
+    def bracket(self, number: int) -> Bracket:  # noqa: ARG002 (all are alike)
+        """Return what every bracket is to be."""
+        return Bracket(self.rungs, self.reduction ** (len(self.rungs) - 1))
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Hyperband(Brackets):
+    """Brackets that begin at each rung in turn, from the lowest: about as many epochs in each.
+
+    Where the first epochs say little of the last ones, the brackets that judge late make up for it.
+    """
+
+    def bracket(self, number: int) -> Bracket:
+        """Return what a bracket is to be, counted from 0; see `Hyperband`."""
+        rungs = self.rungs
+        skipped = number % len(rungs)
+        left = len(rungs) - skipped  # rungs; the paper's s + 1
+        size = -(-len(rungs) * self.reduction ** (left - 1) // left)
+        return Bracket(rungs[skipped:], size)
+
+
+def _by_bracket(trials: Sequence[Trial]) -> dict[int, list[Trial]]:
+    """Return the trials of each bracket, brackets in order."""
+    brackets: dict[int, list[Trial]] = {}
+    for trial in competing(trials):
+        if trial.bracket is not None:
+            brackets.setdefault(trial.bracket, []).append(trial)
+    return dict(sorted(brackets.items()))
