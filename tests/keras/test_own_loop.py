@@ -1,6 +1,7 @@
 """A training loop of the user's own, in place of `fit`: reported, checkpointed, continued."""
 
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -57,6 +58,13 @@ def descend(model: Any, context: Any, at: Callable[[int, int], None] = lambda ep
         context.report(loss=np.mean(losses), val_accuracy=accuracy)
 
 
+def three_classes() -> Arrays:
+    """Return what the fixture `arrays` does."""
+    draw = np.random.RandomState(0)
+    x = draw.normal(size=(96, 6)).astype("float32")
+    return x, (x[:, :3] + draw.normal(size=(96, 3)) * 0.3).argmax(axis=1)
+
+
 def search(tuner: Tuner, arrays: Arrays) -> Tuner:
     tuner.search(*arrays, validation_split=0.25, verbose=0)
     return tuner
@@ -67,36 +75,37 @@ def _checkpoints_at_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tunedeco.executors.recorder._SHARE", 1e9)
 
 
-@pytest.fixture
-def whole(arrays: Arrays, make_tuner: MakeTuner) -> Tuner:
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Tuner:
     """Return a search that nothing interrupted."""
-    settings = {"directory": "whole", "max_trials": 1, "max_epochs": 4, "train_fn": descend}
-    return search(make_tuner(logistic, **settings), arrays)
+    directory = tmp_path_factory.mktemp("whole") / "run"
+    limits = {"max_trials": 1, "max_epochs": 4, "oracle": "random", "directory": directory}
+    return search(Tuner(logistic, "val_accuracy", train_fn=descend, **limits), three_classes())
 
 
-@pytest.mark.parametrize("at", [(1, 2), (4, 4)])
 def test_killed_within_a_loop(
-    at: tuple[int, int], whole: Tuner, arrays: Arrays, make_tuner: MakeTuner, numbers: Numbers
+    whole: Tuner, arrays: Arrays, make_tuner: MakeTuner, numbers: Numbers
 ) -> None:
-    """Stopped dead in any epoch, a loop without Keras goes on from its state to the same numbers.
+    """Stopped dead in its epochs, a loop without Keras goes on from its state to equal numbers.
 
     What it keeps of its best epoch is the best trial's state, bit for bit.
     """
-    epochs: list[int] = []
-
-    def dies(epoch: int, batch: int) -> None:
-        epochs.append(epoch)
-        if (epoch, batch) == at:
-            raise Stop
-
-    def dying(model: Any, context: Any) -> None:
-        descend(model, context, dies)
-
+    begun: list[list[int]] = []
     settings = {"max_trials": 1, "max_epochs": 4}
-    for _ in range(2):
+    for at in [(1, 2), (4, 4), (4, 0)]:
+        begun.append([])
+
+        def dies(epoch: int, batch: int, at: tuple[int, int] = at) -> None:
+            begun[-1].append(epoch)
+            if (epoch, batch) == at:
+                raise Stop
+
+        def dying(model: Any, context: Any, dies: Any = dies) -> None:
+            descend(model, context, dies)
+
         with pytest.raises(Stop):
             search(make_tuner(logistic, **settings, train_fn=dying), arrays)
-    assert set(epochs) <= set(range(1, at[0] + 1))
+    assert [sorted(set(epochs)) for epochs in begun] == [[1], [1, 2, 3, 4], [4]]
     tuner = search(make_tuner(logistic, **settings, train_fn=descend), arrays)
     assert numbers(tuner) == numbers(whole)
     assert np.array_equal(tuner.best_state()["w"], whole.best_state()["w"])
@@ -326,29 +335,25 @@ def _only_loss(context: Any) -> None:
     context.report(loss=0.5)
 
 
-def _example(directory: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, EXAMPLE, "--epochs", "9", "--directory", directory]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def test_the_example_killed() -> None:
+def test_the_example_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A GradientTape, or pure JAX, killed with SIGKILL within a trial ends with equal numbers."""
-    whole, killed = _example("whole"), _example("killed")
+    command = [EXAMPLE, "--epochs", "9", "--directory", "killed"]
+    process = subprocess.Popen([sys.executable, *command], stderr=subprocess.DEVNULL)
     journal = Path("killed", "journal.jsonl")
-    while killed.poll() is None:
-        if journal.exists() and b'"event":"trained"' in journal.read_bytes().replace(b" ", b""):
-            killed.kill()
+    while process.poll() is None:
+        if journal.exists() and b'"trained"' in journal.read_bytes():
+            process.kill()
             break
         time.sleep(0.002)
-    assert killed.wait() == -signal.SIGKILL
-    assert load(Path("killed")).epochs < 9
-    assert _example("killed").wait() == whole.wait() == 0
-    records = [
-        [
-            (t.values, t.score, [(e.epoch, e.logs) for e in t.epochs])
-            for t in load(Path(name)).trials
-        ]
-        for name in ("whole", "killed")
-    ]
-    assert records[0] == records[1]
-    assert sum(len(epochs) for _, _, epochs in records[0]) == 9
+    assert process.wait() == -signal.SIGKILL
+    reached = load(Path("killed")).epochs
+    assert 0 < reached < 9
+    found = []
+    for directory in ("killed", "whole"):
+        monkeypatch.setattr(sys, "argv", [*command[:-1], directory])
+        runpy.run_path(EXAMPLE, run_name="__main__")
+        assert len(load(Path(directory)).sessions) == (2 if directory == "killed" else 1)
+        trials = load(Path(directory)).trials
+        found.append([(t.values, [(e.epoch, e.logs) for e in t.epochs]) for t in trials])
+    assert found[0] == found[1]
+    assert sum(len(epochs) for _, epochs in found[0]) == 9
