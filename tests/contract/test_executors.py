@@ -39,10 +39,10 @@ class TestFewCheckpoints(ExecutorContract):
 
 
 class TestInProcesses(ExecutorContract):
-    """With workers that hold such executors."""
+    """With a worker that holds such an executor."""
 
     def executor(self) -> ProcessExecutor:
-        executor = ProcessExecutor([dict(os.environ)] * 2)
+        executor = ProcessExecutor([dict(os.environ)])
         executor.furnish(make=FakeExecutor, model_fn=model_fn)
         return executor
 

@@ -1,8 +1,6 @@
 """Worker processes with Keras in them."""
 
-import os
 import random
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -152,7 +150,7 @@ def test_killed(arrays: Any, numbers: Callable[[Tuner], Any]) -> None:
         while not kills and not over.wait(draw.uniform(0.1, 1)):
             busy = [w for executor in made for w in executor._workers if w.ready and w.busy]
             if busy:
-                os.kill(draw.choice(busy).process.pid, signal.SIGKILL)
+                draw.choice(busy).process.kill()
                 kills.append(busy)
 
     killer = threading.Thread(target=kill)

@@ -87,7 +87,7 @@ def alive(pid: int) -> bool:
 
 def search(
     directory: Path,
-    executor: ProcessExecutor,
+    executor: ProcessExecutor | None,
     function: Callable[[], Curve],
     *,
     trials: int = 8,
@@ -96,14 +96,17 @@ def search(
     max_retries: int = 2,
     tell: Callable[[Event], None] = lambda _: None,
 ) -> SearchState:
-    """Search with workers on a real journal."""
+    """Search with workers on a real journal; without them, in this process."""
     oracle = oracle or Random()
     wanted = Created("f", Objective("val_loss"), explore(function), describe(oracle), 0)
     budgets = Budgets(max_epochs=epochs, max_trials=trials, max_retries=max_retries)
-    executor.furnish(make=FakeExecutor, model_fn=function, checkpoints=directory / "checkpoints")
+    making = {"model_fn": function, "checkpoints": directory / "checkpoints"}
+    if executor is not None:
+        executor.furnish(make=FakeExecutor, **making)
     journal, state = open_search(directory, wanted)
     with journal:
-        Search(journal, state, oracle, executor, budgets, tell).run(wanted)
+        working = executor or FakeExecutor(**making)  # type: ignore[arg-type]
+        Search(journal, state, oracle, working, budgets, tell).run(wanted)
     return state
 
 
@@ -113,15 +116,18 @@ def events(directory: Path) -> list[Event]:
 
 
 def test_killed_workers_cost_nothing(tmp_path: Path, started: Any) -> None:
-    """Workers killed at random instants: the same trials and epochs, none lost, none twice."""
-    whole = search(tmp_path / "whole", started(), slow_fn, trials=20)
+    """Workers killed at random instants: the same trials and epochs, none lost, none twice.
+
+    They are those of a search in this process, one after the other.
+    """
+    whole = search(tmp_path / "whole", None, slow_fn, trials=20)
     executor = started()
     draw, kills, over = random.Random(0), [], threading.Event()
 
     def kill() -> None:
         while len(kills) < 6 and not over.wait(draw.uniform(0.02, 0.3)):
             if busy := [w for w in executor._workers if w.ready and w.busy]:
-                os.kill(draw.choice(busy).process.pid, signal.SIGKILL)
+                draw.choice(busy).process.kill()
                 kills.append(time.monotonic())
 
     killer = threading.Thread(target=kill)
@@ -299,7 +305,7 @@ def test_workers_die_with_the_search(tmp_path: Path, started: Any) -> None:
     while any(map(alive, workers)):
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    whole = search(tmp_path / "whole", started(), slow_fn)
+    whole = search(tmp_path / "whole", None, slow_fn)
     assert records(search(tmp_path / "run", started(), slow_fn)) == records(whole)
 
 
@@ -312,7 +318,7 @@ def test_interrupted(tmp_path: Path, started: Any) -> None:
     told = events(tmp_path / "run")
     assert not any(isinstance(event, Lost) for event in told)
     assert told[-1].to_json()["reason"] == "interrupted"
-    whole = search(tmp_path / "whole", started(), slow_fn)
+    whole = search(tmp_path / "whole", None, slow_fn)
     assert records(search(tmp_path / "run", started(), slow_fn)) == records(whole)
 
 
