@@ -339,7 +339,7 @@ def test_cut_after_any_event_a_search_ends_the_same(tmp_path: Path, oracle: Sche
     """Killed between rungs, or anywhere, a search goes on to the same end, no epoch twice."""
 
     def search(directory: Path) -> Run:
-        options: dict[str, Any] = {"epoch_budget": 20, "max_epochs": 5, "seed": 5, "traces": 1}
+        options: dict[str, Any] = {"epoch_budget": 12, "max_epochs": 4, "seed": 5, "traces": 1}
         return run_search(directory, ups_fn, oracle=oracle, **options)
 
     reference = search(tmp_path / "whole")
