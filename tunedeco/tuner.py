@@ -486,7 +486,8 @@ class Tuner:
         running = _running(state)
         # a trial that runs may still fail, and must not have cost the one it would have beaten
         best = tables.ranked(tables.scored(state))[: self.keep]
-        opened = self.oracle.open(state.trials) if isinstance(self.oracle, Scheduler) else ()
+        inside = tuple(t for t in state.trials if t.state is not State.OUTSIDE)
+        opened = self.oracle.open(inside) if isinstance(self.oracle, Scheduler) else ()
         waiting = [run for number in opened for run in state.trials[number].runs]
         needed = [(run, c) for run in running for c in run.checkpoints]
         latest = (*map(checkpoints.best_run, best), *waiting)

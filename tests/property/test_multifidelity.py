@@ -62,7 +62,7 @@ def curve_fn() -> Curve:
     )
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     schedulers,
     st.lists(st.integers(1, 60), min_size=1, max_size=3),
@@ -170,7 +170,7 @@ def place(trial: Trial, epoch: int) -> tuple[float, int]:
     return (float("inf") if loss is None else loss), trial.number
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(ashas, st.integers(4, 30), st.integers(1, 30), st.integers(1, 4), st.data())
 def test_asha_promotes_from_the_top_share(
     oracle: ASHA, epochs: int, count: int, capacity: int, data: st.DataObject
@@ -200,7 +200,7 @@ def test_asha_promotes_from_the_top_share(
     assert not alive or any(t.until == oracle.rungs[-1] or t.stopped_early for t in alive)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(brackets, st.integers(4, 30), st.integers(1, 40), st.integers(1, 4), st.data())
 def test_each_rung_keeps_exactly_the_top_share(
     oracle: SuccessiveHalving | Hyperband,

@@ -35,6 +35,7 @@ from tunedeco.oracles import (
     describe,
     resolve,
 )
+from tunedeco.oracles.rungs import Rungs
 from tunedeco.space import Hyperparameter, Space
 from tunedeco.trial import Epoch, State, Trial
 
@@ -91,18 +92,25 @@ def ran(
 
 
 @pytest.mark.parametrize(
-    ("reduction", "epochs", "rungs"),
+    ("oracle", "epochs", "rungs"),
     [
-        (3, 1, (1,)), (3, 2, (2,)), (3, 3, (3,)), (3, 5, (2, 5)), (3, 10, (3, 10)),
-        (3, 27, (3, 9, 27)), (3, 50, (2, 5, 16, 50)), (4, 5, (2, 5)), (4, 50, (3, 12, 50)),
-        (2, 10, (2, 5, 10)),
+        (Hyperband(), 1, (1,)), (Hyperband(), 3, (3,)), (Hyperband(), 5, (2, 5)),
+        (Hyperband(), 10, (3, 10)), (Hyperband(), 27, (3, 9, 27)),
+        (SuccessiveHalving(), 50, (2, 5, 16, 50)),
+        (SuccessiveHalving(reduction=2), 10, (2, 5, 10)),
+        (ASHA(), 1, (1,)), (ASHA(), 2, (2,)), (ASHA(), 3, (3,)), (ASHA(), 4, (2, 4)),
+        (ASHA(), 5, (2, 5)), (ASHA(), 10, (2, 10)), (ASHA(), 50, (2, 8, 50)),
+        (ASHA(reduction=3), 54, (2, 6, 18, 54)),
     ],
 )  # fmt: skip
-def test_rungs_are_spread_from_the_last_epoch_down(
-    reduction: int, epochs: int, rungs: tuple[int, ...]
+def test_rungs_are_spread_over_the_epochs(
+    oracle: Rungs, epochs: int, rungs: tuple[int, ...]
 ) -> None:
-    """Each rung has `reduction` times fewer epochs than the next, and the lowest at least two."""
-    assert ASHA(reduction=reduction).within(1, epochs).rungs == rungs
+    """A rung has `reduction` times fewer epochs than the next one, and the lowest at least two.
+
+    They are counted from the last one down, or by ASHA from the lowest one up.
+    """
+    assert oracle.within(1, epochs).rungs == rungs
 
 
 def test_epochs_are_the_tuners_where_an_oracle_says_nothing() -> None:
@@ -331,7 +339,7 @@ def test_cut_after_any_event_a_search_ends_the_same(tmp_path: Path, oracle: Sche
     """Killed between rungs, or anywhere, a search goes on to the same end, no epoch twice."""
 
     def search(directory: Path) -> Run:
-        options: dict[str, Any] = {"epoch_budget": 20, "max_epochs": 5, "seed": 5, "traces": 1}
+        options: dict[str, Any] = {"epoch_budget": 12, "max_epochs": 4, "seed": 5, "traces": 1}
         return run_search(directory, ups_fn, oracle=oracle, **options)
 
     reference = search(tmp_path / "whole")

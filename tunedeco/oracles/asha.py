@@ -13,11 +13,12 @@ hardly ever is later.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import final
 
 from tunedeco.oracles.base import Continue, Start
-from tunedeco.oracles.rungs import Rungs, competing, promotable, standing
-from tunedeco.oracles.wrapping import UNFINISHED, reached
+from tunedeco.oracles.rungs import Rungs, competing, standing
+from tunedeco.oracles.wrapping import UNFINISHED, can_go_on, reached
 from tunedeco.trial import Trial
 
 RECENT = 32
@@ -32,13 +33,27 @@ class ASHA(Rungs):
     reduction: int = 4
     """That of the paper's experiments."""
 
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """The epoch of each rung, counted from the lowest one up, as in the paper.
+
+        The last is the most epochs a trial may have, at least twice those of the one before it: 50
+        epochs by 4 have the rungs 2, 8 and 50.
+        """
+        most, epochs = self._most, []
+        epoch = self.lowest
+        while 2 * epoch <= most:
+            epochs.append(epoch)
+            epoch *= self.reduction
+        return (*epochs, most)
+
     def open(self, trials: Sequence[Trial]) -> Collection[int]:
         """Return the numbers of the trials that it may yet continue: the latest of each rung."""
         return {
             trial.number
-            for epoch in self.rungs[:-1]
+            for epoch, after in pairwise(self.rungs)
             for trial in _recent(_population(trials, epoch))
-            if promotable(trial, epoch)
+            if _promotable(trial, epoch, after)
         }
 
     def _going(self, trials: Sequence[Trial], least: int = 0) -> Continue | None:
@@ -49,7 +64,8 @@ class ASHA(Rungs):
             best = sorted(population, key=lambda t: standing(t, rungs[rung]))[:share]
             recent = {trial.number for trial in _recent(population)}
             for trial in best:
-                if trial.number in recent and promotable(trial, rungs[rung]):
+                promotable = _promotable(trial, rungs[rung], rungs[rung + 1])
+                if promotable and trial.number in recent:
                     return Continue(trial.number, rungs[rung + 1], rung + 1)
         return None
 
@@ -69,6 +85,11 @@ def _known(trial: Trial, epoch: int) -> bool:
     if trial.state in UNFINISHED:
         return trial.until > epoch and reached(trial) >= epoch
     return trial.until >= epoch or trial.stopped_early
+
+
+def _promotable(trial: Trial, epoch: int, after: int) -> bool:
+    """Return whether a trial could go on from one rung to the next."""
+    return can_go_on(trial) and trial.until < after and trial.loss_at(epoch) is not None
 
 
 def _recent(population: Sequence[Trial]) -> list[Trial]:

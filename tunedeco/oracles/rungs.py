@@ -10,7 +10,7 @@ from abc import ABC
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tunedeco.oracles.wrapping import Wrapper, can_go_on
+from tunedeco.oracles.wrapping import Wrapper
 from tunedeco.trial import State, Trial
 
 EARLIEST = 2
@@ -32,11 +32,14 @@ class Rungs(Wrapper, ABC):
         self._check_count("reduction", self.reduction, optional=False, least=2)
 
     @property
+    def lowest(self) -> int:
+        """The epoch below which there is no rung, unless a trial has no more."""
+        return max(self._least, EARLIEST) if self.min_epochs is None else self._least
+
+    @property
     def rungs(self) -> tuple[int, ...]:
         """The epoch of each rung, from the lowest."""
-        least, most = self._span
-        if self.min_epochs is None:
-            least = max(least, EARLIEST)
+        least, most = self.lowest, self._most
         epochs = [most]
         # rounded down; the lowest rung may be a little higher, as long as it halves the next one
         while 2 * (below := max(most // self.reduction ** len(epochs), least)) <= epochs[-1]:
@@ -52,11 +55,6 @@ def standing(trial: Trial, epoch: int) -> tuple[float, int]:
     wrong = trial.state in (State.FAILED, State.DIVERGED)
     loss = None if wrong else trial.loss_at(epoch)
     return math.inf if loss is None else loss, trial.number
-
-
-def promotable(trial: Trial, epoch: int) -> bool:
-    """Return whether a trial could go on from a rung to the next."""
-    return can_go_on(trial) and trial.until <= epoch and trial.loss_at(epoch) is not None
 
 
 def competing(trials: Sequence[Trial]) -> list[Trial]:
