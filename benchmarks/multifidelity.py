@@ -235,7 +235,7 @@ OURS: dict[str, Oracle] = {
     "SuccessiveHalving(evolution)": SuccessiveHalving("evolution"),
     "Hyperband(evolution)": Hyperband("evolution"),
 }
-DEFAULT = ASHA("evolution")
+DEFAULT = SuccessiveHalving("evolution")
 THEIRS = {
     "Optuna random + halving": (_random, _halving),
     "Optuna TPE + halving": (_tpe, _halving),

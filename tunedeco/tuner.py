@@ -57,8 +57,8 @@ class Tuner:
         max_trials: trials to run.
         time_budget: how long to search, over all sessions: seconds, or text such as ``"90m"``.
         target: the score that is good enough to stop.
-        oracle: decides what to try, and for how many epochs: ``"asha"``, the default, which
-            stops most trials early and varies the best ones; ``"hyperband"``, ``"halving"``,
+        oracle: decides what to try, and for how many epochs: ``"halving"``, the default, which
+            stops most trials early and varies the best ones; ``"asha"``, ``"hyperband"``,
             ``"median"``, ``"plateau"``; ``"evolution"``, ``"random"`` or ``"grid"``, with which
             every trial has ``max_epochs``; or an oracle, such as ``ASHA("random")``, or your own.
         seed: decides the proposals, and every trial's initial weights, dropout and shuffling.
@@ -99,7 +99,7 @@ class Tuner:
         max_trials: int | None = None,
         time_budget: float | str | None = None,
         target: float | None = None,
-        oracle: str | Oracle = "asha",
+        oracle: str | Oracle = "halving",
         seed: int = 0,
         directory: str | os.PathLike[str] | None = None,
         precision: str = "auto",

@@ -26,7 +26,7 @@ def test_a_promoted_trial_is_the_one_it_would_have_been(
 ) -> None:
     """Sent on from rung to rung, a trial's logs equal those of training it at one go.
 
-    The best is trained to the last epoch, and no checkpoint is kept but of who may still go on.
+    The best is trained to the last epoch, and one checkpoint is kept of who may still go on.
     """
     oracle = ASHA("grid", reduction=2, min_epochs=1)
     parts, whole = (
@@ -48,4 +48,4 @@ def test_a_promoted_trial_is_the_one_it_would_have_been(
         logs = [dict(e.logs) for e in part.epochs]
         assert logs == [dict(e.logs) for e in straight.epochs][: len(logs)]
     kept = {file.name for file in (parts.directory / "checkpoints").glob("*")}
-    assert len(kept) == 1
+    assert len(kept) == 2  # a later trial could let the other one into the top share
