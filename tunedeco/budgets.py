@@ -1,7 +1,9 @@
 """What ends a search, and what is left of it."""
 
+import math
 from dataclasses import dataclass
 
+from tunedeco.errors import ConfigurationError
 from tunedeco.journal.search_state import SearchState
 from tunedeco.trial import State
 
@@ -24,6 +26,42 @@ class Budgets:
     max_consecutive_failures: int = 5
     max_retries: int = 2
     """How often a trial goes on after the process that trained it died."""
+
+    def __post_init__(self) -> None:
+        """Check that they make sense.
+
+        Raises:
+            ConfigurationError: one does not; says which.
+        """
+        check_counts(
+            max_epochs=self.max_epochs,
+            min_epochs=self.min_epochs,
+            max_consecutive_failures=self.max_consecutive_failures,
+        )
+        check_counts(optional=True, epoch_budget=self.epoch_budget, max_trials=self.max_trials)
+        if self.min_epochs > self.max_epochs:
+            msg = f"min_epochs is {self.min_epochs}, and max_epochs is only {self.max_epochs}"
+            raise ConfigurationError(msg)
+        if type(self.max_retries) is not int or self.max_retries < 0:
+            msg = f"max_retries must be a whole number of at least 0, not {self.max_retries!r}"
+            raise ConfigurationError(msg)
+        number = type(self.target) in (int, float) and math.isfinite(self.target or 0.0)
+        if self.target is not None and not number:
+            msg = f"target must be a number that the score can reach, not {self.target!r}"
+            raise ConfigurationError(msg)
+
+    def in_all(self, size: int | None, executions: int) -> int | None:
+        """Return how many epochs a search can train at most; None without a limit.
+
+        Args:
+            size: configurations in its space; None of an infinite one.
+            executions: how often each trial is trained.
+        """
+        trials = [n for n in (self.max_trials, size) if n is not None]
+        limits = [n * self.max_epochs * executions for n in trials]
+        if self.epoch_budget is not None:
+            limits.append(self.epoch_budget)
+        return min(limits, default=None)
 
     def promised(self, state: SearchState) -> int:
         """Return how many epochs the trials that are not at their end may still take."""
@@ -48,3 +86,16 @@ class Budgets:
         limit = state.objective.loss(self.target)
         ended = (t.loss for t in state.trials if t.state is not State.RUNNING)
         return any(loss is not None and loss <= limit for loss in ended)
+
+
+def check_counts(*, optional: bool = False, **counts: object) -> None:
+    """Check that arguments are positive integers, or None where that is allowed.
+
+    Raises:
+        ConfigurationError: one is not; says which.
+    """
+    for name, value in counts.items():
+        if not (value is None and optional) and (type(value) is not int or value < 1):
+            choices = "a whole number of at least 1" + (", or None" if optional else "")
+            msg = f"{name} must be {choices}, not {value!r}"
+            raise ConfigurationError(msg)

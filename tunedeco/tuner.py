@@ -4,7 +4,6 @@ The only module that knows all the others; the loop itself is `tunedeco.search`.
 """
 
 import contextlib
-import math
 import os
 import re
 import sys
@@ -12,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunedeco import exporting, signals, tracing
-from tunedeco.budgets import Budgets
+from tunedeco import exporting, keeping, signals, tracing
+from tunedeco.budgets import Budgets, check_counts
 from tunedeco.decorator import Tunable, tunable
 from tunedeco.domains import Value
 from tunedeco.errors import ConfigurationError, SearchNotFound
@@ -24,12 +23,12 @@ from tunedeco.journal.journal import load
 from tunedeco.journal.search_state import SearchState
 from tunedeco.objective import Objective
 from tunedeco.opening import carried_over, open_search
-from tunedeco.oracles import Grid, Oracle, Scheduler, describe, resolve
-from tunedeco.report import tables
+from tunedeco.oracles import Grid, Oracle, describe, resolve
+from tunedeco.report import messages, tables
 from tunedeco.search import Search
 from tunedeco.space import Space
 from tunedeco.translations import HyperModel
-from tunedeco.trial import State, Trial
+from tunedeco.trial import Trial
 from tunedeco.units import seconds_in
 
 if TYPE_CHECKING:
@@ -118,35 +117,15 @@ class Tuner:
         self.model_fn = self._tunable.alone
         self.name = tracing.name_of(self.model_fn)
         self.objective = Objective.of(objective)
-        _check_counts(
-            max_epochs=max_epochs,
-            min_epochs=min_epochs,
-            max_consecutive_failures=max_consecutive_failures,
-            executions_per_trial=executions_per_trial,
-            keep=keep,
-        )
-        _check_counts(
-            optional=True,
-            epoch_budget=epoch_budget,
-            max_trials=max_trials,
-            max_parameters=max_parameters,
-        )
-        if min_epochs > max_epochs:
-            msg = f"min_epochs is {min_epochs}, and max_epochs is only {max_epochs}"
-            raise ConfigurationError(msg)
-        if type(max_retries) is not int or max_retries < 0:
-            msg = f"max_retries must be a whole number of at least 0, not {max_retries!r}"
-            raise ConfigurationError(msg)
-        if target is not None and (isinstance(target, bool) or not _is_number(target)):
-            msg = f"target must be a number that the score can reach, not {target!r}"
-            raise ConfigurationError(msg)
+        check_counts(executions_per_trial=executions_per_trial, keep=keep)
+        check_counts(optional=True, max_parameters=max_parameters)
         self.budgets = Budgets(
             epoch_budget,
             max_epochs,
             min_epochs,
             max_trials,
             None if time_budget is None else seconds_in(time_budget),
-            None if target is None else float(target),
+            target,
             max_consecutive_failures,
             max_retries,
         )
@@ -317,14 +296,17 @@ class Tuner:
             with clean_session(policy):
                 event = carried_over(state, wanted, lambda: run_abstractly(self.model_fn))
             if verbose:
-                print(_what_is_carried(event, state))  # noqa: T201 (as the documentation promises)
+                print(messages.carried_over(event, state))  # noqa: T201 (as the documentation promises)
             return event
+
+        keep = (self.oracle, self.keep, self._checkpoints)
 
         def observe(event: Event) -> None:
             if isinstance(event, Started):  # what a crash left undone goes, too
-                checkpoints.prune(self._checkpoints, self._kept(state))
+                checkpoints.prune(self._checkpoints, keeping.needed(state, *keep))
             elif isinstance(event, (Trained, Ended)):
-                checkpoints.prune(self._checkpoints, self._kept(state), _running(state))
+                needed = keeping.needed(state, *keep)
+                checkpoints.prune(self._checkpoints, needed, keeping.unfinished(state))
             progress.update(event)
 
         with contextlib.ExitStack() as stack:
@@ -336,7 +318,7 @@ class Tuner:
             )
             stack.callback(journal.close)
             self._state = state
-            progress = Progress(state, self._epochs_in_all(space), verbose)
+            progress = Progress(state, self.budgets.in_all(space.size, self.executions), verbose)
             search = Search(journal, state, self.oracle, executor, self.budgets, observe)
             stack.callback(executor.close)
             stack.callback(progress.close)
@@ -347,10 +329,10 @@ class Tuner:
                 stack.close()
                 if verbose:
                     with contextlib.suppress(OSError):  # nobody may be left to read it
-                        print(self._how_to_continue(), file=sys.stderr)  # noqa: T201
+                        print(messages.interrupted(state, self.directory), file=sys.stderr)  # noqa: T201
                 caught.leave()
         if verbose and not worked:
-            print(f"nothing to do: {self._why_done()}")  # noqa: T201 (the answer to a call)
+            print(messages.nothing_to_do(state.stopped, self.budgets))  # noqa: T201 (the answer to a call)
         if caught.signal is not None:  # it came too late to interrupt anything
             caught.leave()
 
@@ -481,54 +463,6 @@ class Tuner:
     def _checkpoints(self) -> Path:
         return self.directory / "checkpoints"
 
-    def _kept(self, state: SearchState) -> set[Path]:
-        """Return the checkpoints that are needed: of what runs, and of the best trials."""
-        running = _running(state)
-        # a trial that runs may still fail, and must not have cost the one it would have beaten
-        best = tables.ranked(tables.scored(state))[: self.keep]
-        inside = tuple(t for t in state.trials if t.state is not State.OUTSIDE)
-        opened = self.oracle.open(inside) if isinstance(self.oracle, Scheduler) else ()
-        waiting = [run for number in opened for run in state.trials[number].runs]
-        needed = [(run, c) for run in running for c in run.checkpoints]
-        latest = (*map(checkpoints.best_run, best), *waiting)
-        needed += [(run, c) for run in latest for c in run.checkpoints[-1:]]
-        return {checkpoints.place(self._checkpoints, run, c) for run, c in needed}
-
-    def _epochs_in_all(self, space: Space) -> int | None:
-        """Return how many epochs the search can train at most, for its progress bar."""
-        trials = [n for n in (self.budgets.max_trials, space.size) if n is not None]
-        limits = [n * self.budgets.max_epochs * self.executions for n in trials]
-        if self.budgets.epoch_budget is not None:
-            limits.append(self.budgets.epoch_budget)
-        return min(limits, default=None)
-
-    def _how_to_continue(self) -> str:
-        """Return what to tell someone whose search was interrupted."""
-        state = self._known
-        return (
-            f"interrupted after {state.epochs} epochs of {len(state.trials)} trials; nothing is "
-            f"lost: run the same program again to go on ({self.directory})"
-        )
-
-    def _why_done(self) -> str:
-        """Return why there is nothing to do, and what would change that."""
-        match self._known.stopped:
-            case "epoch_budget":
-                return (
-                    f"the epoch_budget of {self.budgets.epoch_budget} is spent; give a larger one"
-                )
-            case "time_budget":
-                return (
-                    f"the time_budget of {self.budgets.time_budget:g} seconds is spent; give a "
-                    "longer one"
-                )
-            case "target":
-                return f"the target of {self.budgets.target} is reached; give another one"
-            case "max_trials":
-                return f"max_trials={self.budgets.max_trials} are done; give a larger number"
-            case _:
-                return "every configuration of the space has been tried"
-
 
 def _check_folds(folds: object) -> None:
     if folds is not None and (type(folds) is not int or folds < 2):  # noqa: PLR2004 (one to train on)
@@ -546,31 +480,3 @@ def _check_own_loop(own_loop: bool, options: Mapping[str, Any]) -> None:  # noqa
     if own_loop and given:
         msg = f"{', '.join(given)} is for `fit`, and train_fn trains: leave it out, and do it there"
         raise ConfigurationError(msg)
-
-
-def _what_is_carried(event: Extended, state: SearchState) -> str:
-    """Return how many trials an extended search has, and how many it has not."""
-    kept, lost = len(event.carried), len(state.trials) - len(event.carried)
-    return (
-        f"extended: {kept} of {len(state.trials)} trials lie in the new space and are carried "
-        f"over; {lost} do not, or had failed, and are set aside"
-    )
-
-
-def _running(state: SearchState) -> list[Trial]:
-    """Return the trainings that are not at their end."""
-    going = (State.RUNNING, State.PAUSED)
-    return [run for trial in state.trials if trial.state in going for run in trial.runs]
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
-
-
-def _check_counts(*, optional: bool = False, **counts: object) -> None:
-    """Check that arguments are positive integers, or None where that is allowed."""
-    for name, value in counts.items():
-        if not (value is None and optional) and (type(value) is not int or value < 1):
-            choices = "a whole number of at least 1" + (", or None" if optional else "")
-            msg = f"{name} must be {choices}, not {value!r}"
-            raise ConfigurationError(msg)

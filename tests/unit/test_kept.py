@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from fakes import plain_fn, run_search
 
-from tunedeco import Tuner
 from tunedeco.events import Ended
+from tunedeco.keeping import needed
+from tunedeco.oracles import Random
 from tunedeco.trial import Checkpoint, State
 
 
@@ -15,8 +16,8 @@ from tunedeco.trial import Checkpoint, State
 def test_a_trial_that_runs_displaces_no_other(tmp_path: Path, keep: int) -> None:
     """However good a trial is that runs, the best that ended keep their weights: it may fail."""
     state = run_search(tmp_path, plain_fn, max_trials=4).state
-    tuner = Tuner(plain_fn, "val_loss", max_trials=4, keep=keep, directory=tmp_path)
-    ended = tuner._kept(state)
+    needs = (Random(), keep, tmp_path / "checkpoints")
+    ended = needed(state, *needs)
     assert len(ended) == keep
     running = replace(
         state.trials[0],
@@ -27,6 +28,6 @@ def test_a_trial_that_runs_displaces_no_other(tmp_path: Path, keep: int) -> None
     )
     state.trials.append(running)
     both = {tmp_path / "checkpoints" / f"00004-0000{epoch}-0000000.npz" for epoch in (1, 2)}
-    assert tuner._kept(state) == ended | both
+    assert needed(state, *needs) == ended | both
     state.apply(Ended(4, State.FAILED, {"type": "", "message": "", "traceback": ""}))
-    assert tuner._kept(state) == ended
+    assert needed(state, *needs) == ended
