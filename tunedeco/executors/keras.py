@@ -163,7 +163,8 @@ class KerasExecutor:
     def _drop(self) -> None:
         if self._held is not None:
             self._held = None
-            forget()
+            with devices.precision(self.policy):  # which gives the user's policy back
+                forget()
 
     def _train(self, work: Slice, emit: Emit) -> Ended:
         trial = work.trial
@@ -174,12 +175,11 @@ class KerasExecutor:
             return Ended(trial.number, end, execution=trial.execution)
         held, self._held = self._held, None
         if held is not None and reached.arrays:
-            made, size = held.made, None
+            made, size, admitted = held.made, None, True
         else:
-            made, size = self._made(work)
+            made, size, admitted = self._made(work)
         if size is not None and (excess := self._excess(size)):
             return self._rejected(trial, made, size, excess, emit)
-        admitted = size is not None or made.built
         if size is not None:  # it was only looked at
             made = self._maker.made(work)
         start = reached if begun else Snapshot()
@@ -257,14 +257,20 @@ class KerasExecutor:
         watch.train(made.model, arguments)
         return watch.recorder.snapshot
 
-    def _made(self, work: Slice) -> tuple[Made, Size | None]:
-        """Return a trial's model; where it may be too large only a look at it, with its size."""
+    def _made(self, work: Slice) -> tuple[Made, Size | None, bool]:
+        """Return a trial's model, and whether it is known not to be too large.
+
+        Where it may be, it is only a look at it, with its size.
+        """
         share = None if self._max_memory is None else self._max_memory // _UNNOTICED
         made = unless_larger(lambda: self._maker.made(work), self._max_parameters, share)
         if made is not None:
-            return made, None
+            return made, None, made.built
         clear_session(self.policy)
-        return self._measured(work) or (self._maker.made(work), None)
+        measured = self._measured(work)
+        if measured is not None:
+            return *measured, True
+        return self._maker.made(work), None, False
 
     def _measured(self, work: Slice) -> tuple[Made, Size] | None:
         """Return a trial's model without its weights, and its size; None where that fails."""
