@@ -86,6 +86,7 @@ def test_trained_several_times(
         assert accuracy == pytest.approx(max(scores))
 
 
+@pytest.mark.once
 def test_folds_have_their_share_of_each_class(arrays: Arrays) -> None:
     """Every sample is validated on once, never beside training; classes are spread evenly."""
     x, y = np.arange(90), np.repeat([0, 1, 2], [60, 20, 10])
@@ -105,6 +106,7 @@ def test_folds_have_their_share_of_each_class(arrays: Arrays) -> None:
     assert first == again != other
 
 
+@pytest.mark.once
 def test_what_is_no_class() -> None:
     """Quantities, several labels a sample, and trees of outputs are cut without regard to them."""
     for y in (np.linspace(0, 1, 6), np.ones((6, 2)), {"a": np.zeros(6, int)}):
@@ -112,6 +114,7 @@ def test_what_is_no_class() -> None:
         assert len(cut((np.zeros((6, 2)), y), 3, 0, 0)[1][0]) == 2
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("x", "y", "more", "says"),
     [
@@ -142,6 +145,7 @@ def test_what_cannot_be_cut(x: Any, y: Any, more: Any, says: str) -> None:
         prepare(np.array(x), np.array(y), None, more, Objective("val_loss"), folds=3)
 
 
+@pytest.mark.once
 def test_folds_without_scikit_learn(
     arrays: Arrays, make_tuner: MakeTuner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +176,7 @@ class InTwo:
         return [trial.number for trial in trials if trial.until == 2]
 
 
+@pytest.mark.once
 def test_early_stopping_over_slices(
     arrays: Arrays, make_tuner: MakeTuner, numbers: Numbers
 ) -> None:

@@ -15,7 +15,7 @@ from tunedeco.executors.feed import Feed
 from tunedeco.executors.fit_arguments import adapted, checked
 from tunedeco.trial import Trial
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.once]
 
 Arrays = tuple[np.ndarray, np.ndarray]
 MakeTuner = Callable[..., Tuner]

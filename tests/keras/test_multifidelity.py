@@ -9,7 +9,7 @@ import pytest
 from tunedeco import Choice, Tuner
 from tunedeco.oracles import ASHA
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.once]
 
 
 def model_fn() -> keras.Model:

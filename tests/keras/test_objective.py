@@ -15,7 +15,7 @@ from keras.src.metrics import ALL_OBJECTS_DICT  # Keras shows its own table nowh
 from tunedeco.errors import ObjectiveError
 from tunedeco.objective import _ALIASES, _DIRECTIONS, _NUMBERED, Objective
 
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.once]
 
 # Base classes, and what does not say of what it is the mean or the sum.
 AMBIGUOUS = {"Loss", "Mean", "MeanMetricWrapper", "Metric", "Sum"}

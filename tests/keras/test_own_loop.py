@@ -192,6 +192,7 @@ def diverges(model: Any, context: Any) -> None:
         context.report(loss=float("nan") if epoch == 2 else 1.0)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("loop", "state"), [(stops, "completed"), (leaves, "completed"), (diverges, "diverged")]
 )
@@ -203,6 +204,7 @@ def test_a_loop_that_ends_early(loop: Any, state: str, make_tuner: MakeTuner) ->
     assert {trial.state for trial in tuner.trials} == {State(state)}
 
 
+@pytest.mark.once
 def test_what_a_loop_raises_fails_its_trial(make_tuner: MakeTuner) -> None:
     """An error in a loop is journalled with its traceback, and the search goes on."""
 
@@ -229,6 +231,7 @@ def _report(context: Any) -> None:
     context.report(loss=1.0)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("loop", "says"),
     [
@@ -254,6 +257,7 @@ def test_wrong_loops(loop: Any, says: str, make_tuner: MakeTuner) -> None:
         make_tuner(lambda: Range("x", 1, 9), objective="loss", train_fn=loop).search(verbose=0)
 
 
+@pytest.mark.once
 def test_arguments_of_fit_are_refused(arrays: Arrays, make_tuner: MakeTuner) -> None:
     """What only `fit` would heed is no argument of a search that does not call it."""
     tuner = make_tuner(logistic, train_fn=descend)
@@ -305,6 +309,7 @@ def test_a_keras_model_in_a_loop(arrays: Arrays, make_tuner: MakeTuner, numbers:
     assert all(map(np.array_equal, ours, theirs))
 
 
+@pytest.mark.once
 def test_any_tree_survives() -> None:
     """What a loop may keep comes back as it was, arrays as NumPy's."""
     tensor = keras.ops.cast(keras.ops.arange(3), "bfloat16")
@@ -321,6 +326,7 @@ def test_any_tree_survives() -> None:
     assert [float(value) for value in back["t"]] == [0.0, 1.0, 2.0]
 
 
+@pytest.mark.once
 def test_an_objective_measured_in_a_loop(make_tuner: MakeTuner) -> None:
     """A function of the model is measured in a loop, too, and need not be reported."""
     objective = Objective("size", "max", measure=lambda model: model)

@@ -173,6 +173,7 @@ def test_killed(arrays: Any, numbers: Callable[[Tuner], Any]) -> None:
     assert best["accuracy"] == pytest.approx(killed.best_trial.score)
 
 
+@pytest.mark.once
 def test_what_cannot_be_sent(arrays: Any, make_tuner: Callable[..., Tuner]) -> None:
     """Data and callbacks that cannot be sent to workers are errors that say what to do."""
     x, y = arrays
@@ -186,6 +187,7 @@ def test_what_cannot_be_sent(arrays: Any, make_tuner: Callable[..., Tuner]) -> N
         make_tuner().search(dataset, validation_data=(x, y), workers=1)
 
 
+@pytest.mark.once
 def test_what_keras_was_told(pool: processes.ProcessExecutor, tmp_path: Path) -> None:
     """Workers compute with the types that this process was told to."""
     x = np.zeros((8, 3))
