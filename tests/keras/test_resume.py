@@ -59,10 +59,15 @@ def search(tuner: Tuner, arrays: Arrays, *more: keras.callbacks.Callback) -> Tun
     return tuner
 
 
+_known: list[Any] = []  # the numbers of `whole`, which are always the same
+
+
 @pytest.fixture
 def whole(arrays: Arrays, make_tuner: MakeTuner, numbers: Numbers) -> list[Any]:
     """Return the numbers of a search that nothing interrupted."""
-    return numbers(search(make_tuner(directory="whole", max_epochs=4), arrays))
+    if not _known:
+        _known.extend(numbers(search(make_tuner(directory="whole", max_epochs=4), arrays)))
+    return _known
 
 
 @pytest.mark.parametrize(("epoch", "batch"), [(0, 3), (1, 0), (3, 8)])
