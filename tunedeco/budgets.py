@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tunedeco.errors import ConfigurationError
 from tunedeco.journal.search_state import SearchState
-from tunedeco.trial import State
+from tunedeco.trial import UNFINISHED, State
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,7 @@ class Budgets:
 
     def promised(self, state: SearchState) -> int:
         """Return how many epochs the trials that are not at their end may still take."""
-        open_ones = (t for t in state.trials if t.state in (State.RUNNING, State.PAUSED))
-        runs = (run for trial in open_ones for run in trial.runs)
-        return sum(r.epochs_left for r in runs if r.state in (State.RUNNING, State.PAUSED))
+        return sum(run.epochs_left for run in state.unfinished if run.state in UNFINISHED)
 
     def epochs_left(self, state: SearchState) -> int | None:
         """Return how many epochs no trial has been promised yet; None without a limit."""

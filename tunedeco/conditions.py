@@ -8,7 +8,7 @@ configurations is a product over connected groups; within one, a configuration i
 layers of states, a state being what its conditions have come to after the values so far.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -255,14 +255,3 @@ def _decided(pending: _Pending, place: int, index: int | None) -> _Pending:
 
 def _index(domain: Domain, value: Value) -> int:
     return domain.index(domain.canonical(value))
-
-
-def runs_of(domain: Domain, indices: Iterable[int]) -> tuple[tuple[Value, Value], ...]:
-    """Return the values at some indices as runs of neighbours."""
-    spans: list[tuple[int, int]] = []
-    for index in sorted(indices):
-        if spans and index == spans[-1][1] + 1:
-            spans[-1] = spans[-1][0], index
-        else:
-            spans.append((index, index))
-    return tuple((domain.at(first), domain.at(last)) for first, last in spans)

@@ -6,7 +6,7 @@ from tunedeco.executors import checkpoints
 from tunedeco.journal.search_state import SearchState
 from tunedeco.oracles import Oracle, Scheduler
 from tunedeco.report import tables
-from tunedeco.trial import State, Trial
+from tunedeco.trial import State
 
 
 def needed(state: SearchState, oracle: Oracle, keep: int, directory: Path) -> set[Path]:
@@ -23,13 +23,7 @@ def needed(state: SearchState, oracle: Oracle, keep: int, directory: Path) -> se
     inside = tuple(t for t in state.trials if t.state is not State.OUTSIDE)
     opened = oracle.open(inside) if isinstance(oracle, Scheduler) else ()
     waiting = [run for number in opened for run in state.trials[number].runs]
-    found = [(run, c) for run in unfinished(state) for c in run.checkpoints]
+    found = [(run, c) for run in state.unfinished for c in run.checkpoints]
     latest = (*map(checkpoints.best_run, best), *waiting)
     found += [(run, c) for run in latest for c in run.checkpoints[-1:]]
     return {checkpoints.place(directory, run, c) for run, c in found}
-
-
-def unfinished(state: SearchState) -> list[Trial]:
-    """Return the trainings that are not at their end."""
-    going = (State.RUNNING, State.PAUSED)
-    return [run for trial in state.trials if trial.state in going for run in trial.runs]

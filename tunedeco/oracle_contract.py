@@ -16,7 +16,7 @@ from tunedeco import domains
 from tunedeco.errors import HyperparameterError, OracleError
 from tunedeco.oracles import Continue, Done, Oracle, Scheduler, Start, Wait, describe
 from tunedeco.space import Hyperparameter, Space
-from tunedeco.trial import Epoch, State, Trial
+from tunedeco.trial import UNFINISHED, Epoch, State, Trial
 
 _Outcome = Callable[[int], tuple[State, float | None]]
 
@@ -159,7 +159,7 @@ def _checked(decision: Any, space: Space, trials: list[Trial], *, scheduler: boo
     if isinstance(decision, Done):
         return "done"
     if isinstance(decision, Wait):
-        running = any(t.state in (State.RUNNING, State.PAUSED) for t in trials)
+        running = any(t.state in UNFINISHED for t in trials)
         assert running, "it waits, and nothing is running"
         return "wait"
     if isinstance(decision, Continue):

@@ -36,7 +36,7 @@ from tunedeco.journal.journal import Journal
 from tunedeco.journal.search_state import SearchState
 from tunedeco.oracles import Continue, Decision, Done, Oracle, Scheduler, Start, Wait
 from tunedeco.space import Space, flat, nested
-from tunedeco.trial import State, Trial
+from tunedeco.trial import UNFINISHED, State, Trial
 
 MAX_REJECTIONS = 100
 """Rejected trials in a row that stop a search: they cost no epochs, so no budget would."""
@@ -221,14 +221,7 @@ class Search:
     def _unfinished(self) -> list[Run]:
         """Return the trainings to begin with: without an end, or with another chance."""
         state = self._state
-        going = (State.RUNNING, State.PAUSED)
-        found = [
-            (run.number, run.execution)
-            for trial in state.trials
-            if trial.state in going
-            for run in trial.runs
-            if run.state in going
-        ]
+        found = [(run.number, run.execution) for run in state.unfinished if run.state in UNFINISHED]
         if state.stopped == "failures":  # the user has seen to it: those trials get another chance
             left = self._budgets.epochs_left(state)
             failed = itertools.takewhile(lambda t: t.state is State.FAILED, reversed(state.trials))

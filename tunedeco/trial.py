@@ -33,6 +33,10 @@ class State(StrEnum):
     """It does not lie in the space any more, since the search was extended to another one."""
 
 
+UNFINISHED = (State.RUNNING, State.PAUSED)
+"""The states of a trial that goes on when the search does."""
+
+
 @dataclass(frozen=True)
 class Epoch:
     """One trained epoch: its number from 1, what Keras logged, and the circumstances."""

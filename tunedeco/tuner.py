@@ -306,7 +306,7 @@ class Tuner:
                 checkpoints.prune(self._checkpoints, keeping.needed(state, *keep))
             elif isinstance(event, (Trained, Ended)):
                 needed = keeping.needed(state, *keep)
-                checkpoints.prune(self._checkpoints, needed, keeping.unfinished(state))
+                checkpoints.prune(self._checkpoints, needed, state.unfinished)
             progress.update(event)
 
         with contextlib.ExitStack() as stack:

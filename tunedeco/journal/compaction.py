@@ -25,7 +25,7 @@ from tunedeco.journal.journal import FILE_NAME, TABLE, Journal, found
 from tunedeco.journal.lock import Lock
 from tunedeco.journal.search_state import SearchState
 from tunedeco.journal.storage import rewrite
-from tunedeco.trial import State
+from tunedeco.trial import UNFINISHED
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def _kept(  # noqa: PLR0911 (one for each kind of event)
     if not isinstance(event, (Proposed, Continued, Resumed, Built, Trained, Lost, Ended)):
         return event
     trial = state.outside.get(event.trial, state.trials[event.trial])
-    if trial.state in (State.RUNNING, State.PAUSED):  # it goes on from where it is
+    if trial.state in UNFINISHED:  # it goes on from where it is
         return event
     match event:
         case Proposed():

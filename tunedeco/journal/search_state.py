@@ -23,7 +23,7 @@ from tunedeco.events import (
 from tunedeco.journal.executions import together
 from tunedeco.objective import Objective
 from tunedeco.space import Space, Values, flat
-from tunedeco.trial import Epoch, State, Trial
+from tunedeco.trial import UNFINISHED, Epoch, State, Trial
 
 Changes = Mapping[str, Any]
 """What an event changes in a state."""
@@ -76,6 +76,11 @@ class SearchState:
             msg = "no trial has a score yet"
             raise NoTrialError(msg)
         return best
+
+    @property
+    def unfinished(self) -> list[Trial]:
+        """The trainings of all trials that are not at their end."""
+        return [run for trial in self.trials if trial.state in UNFINISHED for run in trial.runs]
 
     def apply(self, event: Event) -> None:
         """Take in one event; the state is as it was if that raises.

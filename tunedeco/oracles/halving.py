@@ -18,8 +18,8 @@ from typing import final
 
 from tunedeco.oracles.base import Continue, Start
 from tunedeco.oracles.rungs import Rungs, competing, standing
-from tunedeco.oracles.wrapping import UNFINISHED, can_go_on
-from tunedeco.trial import Trial
+from tunedeco.oracles.wrapping import can_go_on
+from tunedeco.trial import UNFINISHED, Trial
 
 
 @dataclass(frozen=True)

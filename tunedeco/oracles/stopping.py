@@ -13,8 +13,8 @@ from typing import final
 
 from tunedeco.errors import ConfigurationError
 from tunedeco.oracles.base import Continue, Start
-from tunedeco.oracles.wrapping import UNFINISHED, Wrapper, can_go_on, reached
-from tunedeco.trial import State, Trial
+from tunedeco.oracles.wrapping import Wrapper, can_go_on, reached
+from tunedeco.trial import UNFINISHED, State, Trial
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,7 @@ from tunedeco.errors import ConfigurationError
 from tunedeco.oracles.base import Continue, Decision, Done, Oracle, Start, Wait
 from tunedeco.oracles.plain import plain
 from tunedeco.space import Space
-from tunedeco.trial import State, Trial
-
-UNFINISHED = (State.RUNNING, State.PAUSED)
+from tunedeco.trial import UNFINISHED, State, Trial
 
 
 @dataclass(frozen=True, kw_only=True)

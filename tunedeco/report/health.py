@@ -92,10 +92,8 @@ def _of_checkpoints(bad: Sequence[BadCheckpoint]) -> Iterator[str]:
 def bad_checkpoints(found: Examination) -> Iterator[BadCheckpoint]:
     """Yield the checkpoints that are needed and not whole: of running trials, and of the best."""
     best = ranked(scored(found.state))[:1]
-    going = (State.RUNNING, State.PAUSED)
-    running = [run for t in found.state.trials if t.state in going for run in t.runs]
     directory = found.path.parent / "checkpoints"
-    for trial in (*best, *running):
+    for trial in (*best, *found.state.unfinished):
         run = checkpoints.best_run(trial)
         for checkpoint in run.checkpoints[-1:]:
             file = checkpoints.place(directory, run, checkpoint)

@@ -7,7 +7,7 @@ from typing import Any
 from tunedeco import exporting, text
 from tunedeco.errors import NoTrialError
 from tunedeco.journal.search_state import SearchState
-from tunedeco.trial import State, Trial
+from tunedeco.trial import UNFINISHED, State, Trial
 from tunedeco.units import duration
 
 _MOST = 10**4000  # Python prints no number of more than 4,300 digits
@@ -171,7 +171,7 @@ def epochs_left(state: SearchState) -> int | None:
         # no trial trains more, and some train less
         executions = state.created.executions
         ahead = (trials - len(state.trials)) * budgets["max_epochs"] * executions
-        going = (t for t in state.trials if t.state in (State.RUNNING, State.PAUSED))
+        going = (t for t in state.trials if t.state in UNFINISHED)
         limits.append(max(ahead, 0) + sum(t.epochs_left for t in going))
     return max(min(limits), 0) if limits else None
 
