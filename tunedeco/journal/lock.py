@@ -3,6 +3,7 @@
 import fcntl
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -53,12 +54,16 @@ class Lock:
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(self._handle, 1000, 0).decode(errors="replace").strip()
-            msg = (
-                f"{journal} is being written by {holder or 'another process'}; wait for it, or "
-                "stop it"
-            )
+            msg = f"{journal} is being written by {self._holder()}; wait for it, or stop it"
             raise JournalLocked(msg) from None
+
+    def _holder(self) -> str:
+        """Who signed; a process that took the lock just now is given a second to do so."""
+        for _ in range(100):
+            time.sleep(0.01)
+            if signature := os.pread(self._handle, 1000, 0).decode(errors="replace").strip():
+                return signature
+        return "another process"
 
     def _sign(self) -> None:
         """Say in the file who holds it."""
