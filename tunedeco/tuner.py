@@ -246,7 +246,9 @@ class Tuner:
             from tunedeco.executors import setup
             from tunedeco.executors.data import prepare
             from tunedeco.executors.keras import KerasExecutor
+            from tunedeco.executors.models import settled
 
+            stack.enter_context(settled())
             arguments: dict[str, Any] = {
                 "model_fn": self.model_fn,
                 "objective": self.objective,

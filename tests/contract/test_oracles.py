@@ -9,7 +9,7 @@ import pytest
 
 from tunedeco.oracles import (
     ASHA,
-    Evolution,
+    Aging,
     Grid,
     Hyperband,
     MedianStopping,
@@ -37,12 +37,12 @@ class TestRandom(OracleContract):
 
 class TestEvolution(OracleContract):
     def oracle(self) -> Oracle:
-        return Evolution(population=6, tournament=3)
+        return Aging(population=6, tournament=3)
 
 
 class TestASHA(OracleContract):
     def oracle(self) -> Oracle:
-        return ASHA(Evolution(6, 3), reduction=2, min_epochs=1)
+        return ASHA(Aging(6, 3), reduction=2, min_epochs=1)
 
 
 class TestSuccessiveHalving(OracleContract):

@@ -1,7 +1,7 @@
 """Small data and a small model; every test works in a directory of its own."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tunedeco import Choice, Linear, Range, Tuner
+from tunedeco.executors.models import settled
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for `faults`, whatever pytest's import mode
 
@@ -17,6 +18,13 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # for `faults`, whatever pyt
 @pytest.fixture(autouse=True)
 def _own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _settled() -> Iterator[None]:
+    """Have each test pass over what those before it have left, as a search does."""
+    with settled():
+        yield
 
 
 @pytest.fixture

@@ -96,6 +96,7 @@ class Batches(keras.utils.PyDataset):
         return self.x[index::4], self.y[index::4]
 
 
+@pytest.mark.once
 def test_killed(arrays: Any, numbers: Callable[[Tuner], Any]) -> None:
     """With a worker killed at a random instant, a search ends as one in this process ends.
 

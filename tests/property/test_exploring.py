@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from programs import compiled, every_configuration, programs
 
 from tunedeco.narrowing import pinned
-from tunedeco.oracles import Done, Evolution, Grid, Oracle, Random
+from tunedeco.oracles import Aging, Done, Grid, Oracle, Random
 from tunedeco.space import Space
 from tunedeco.tracing import defaults, from_values, run
 from tunedeco.tracing.exploring import explore
@@ -53,7 +53,7 @@ def test_the_space_lists_what_there_is(source: str) -> None:
     assert {configuration_key(space.at(index)) for index in range(space.size)} == true
 
 
-@given(programs(), st.sampled_from([Random(), Evolution(4, 2)]))
+@given(programs(), st.sampled_from([Random(), Aging(4, 2)]))
 @settings(max_examples=20)
 def test_no_trial_is_spent_on_a_difference_that_is_not_there(source: str, oracle: Oracle) -> None:
     """Random search and evolution visit every configuration too, and none twice."""

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from strategies import huge_spaces, seeds, small_domains, spaces, spaces_to_list
 
 from tunedeco.domains import Choice, Float, Range, Value
-from tunedeco.oracles import Done, Evolution, Grid, Oracle, Random, Start
+from tunedeco.oracles import Aging, Done, Grid, Oracle, Random, Start
 from tunedeco.randomness import permuted
 from tunedeco.space import Hyperparameter, Space, Values, nested
 from tunedeco.trial import State, Trial, configuration_key
 
-EVOLUTIONS = [Evolution(), Evolution(1, 1), Evolution(3, 2, crossover=1.0)]
+EVOLUTIONS = [Aging(), Aging(1, 1), Aging(3, 2, crossover=1.0)]
 ORACLES: list[Oracle] = [Random(), Grid(), *EVOLUTIONS]
 any_oracle = st.sampled_from(ORACLES)
 
@@ -106,7 +106,7 @@ def test_grid_walks_the_product_in_order(space: Space, seed: int) -> None:
     assert json.dumps([t.values for t in trials]) == json.dumps(expected)
 
 
-@given(huge_spaces, st.sampled_from([Grid(), Random(), Evolution(4, 2)]), seeds)
+@given(huge_spaces, st.sampled_from([Grid(), Random(), Aging(4, 2)]), seeds)
 def test_a_space_too_large_to_list_is_walked_lazily(
     space: Space, oracle: Oracle, seed: int
 ) -> None:
@@ -194,7 +194,7 @@ def asked(program: Branches, values: Values, new: Any = None) -> dict[Hyperparam
     return met
 
 
-@given(programs(), st.sampled_from([Grid(), Random(), Evolution(4, 2)]), seeds)
+@given(programs(), st.sampled_from([Grid(), Random(), Aging(4, 2)]), seeds)
 def test_behind_an_if_every_distinct_configuration_comes_once(
     program: Branches, oracle: Oracle, seed: int
 ) -> None:
@@ -221,7 +221,7 @@ def test_a_space_that_is_huge_only_on_paper_is_exhausted_at_once() -> None:
     program: Branches = [(which, -1, None)]
     program += [(Hyperparameter(kind, "size", Range(1, 10), 1), 0, kind) for kind in "abcdefghij"]
     space = Space(tuple(h for h, _, _ in program))
-    for oracle in (Grid(), Random(), Evolution(10, 3)):
+    for oracle in (Grid(), Random(), Aging(10, 3)):
         trials: list[Trial] = []
         while isinstance(decision := oracle.next(space, trials, 0), Start):
             values = nested(asked(program, decision.values).items())
@@ -230,7 +230,7 @@ def test_a_space_that_is_huge_only_on_paper_is_exhausted_at_once() -> None:
         assert len(trials) == len({t.key for t in trials}) == 100
 
 
-@pytest.mark.parametrize("oracle", [Random(), Evolution(4, 2)])
+@pytest.mark.parametrize("oracle", [Random(), Aging(4, 2)])
 def test_a_float_behind_an_if_is_no_excuse_to_repeat(oracle: Oracle) -> None:
     """Where only one branch is continuous, the others are tried once, and that one for ever."""
     which = Hyperparameter("a", "optimizer", Choice(("adam", "lion", "sgd")), "adam")

@@ -11,11 +11,11 @@ from fakes import Curve, Run, model_fn, plain_fn, records, run_search
 from tunedeco import Range, Tuner
 from tunedeco.errors import ConfigurationError
 from tunedeco.journal.journal import FILE_NAME
-from tunedeco.oracles import Evolution, Oracle, Random
+from tunedeco.oracles import Aging, Oracle, Random
 from tunedeco.trial import State
 from tunedeco.units import seconds_in
 
-ORACLES: list[Oracle] = [Random(), Evolution(3, 2)]
+ORACLES: list[Oracle] = [Random(), Aging(3, 2)]
 
 
 @pytest.mark.parametrize("oracle", ORACLES)

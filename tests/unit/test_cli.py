@@ -16,11 +16,11 @@ from tunedeco.cli import main
 from tunedeco.events import Created, Proposed, Trained
 from tunedeco.journal.journal import FILE_NAME, Journal, load
 from tunedeco.journal.storage import JournalDB
-from tunedeco.oracles import Evolution
+from tunedeco.oracles import Aging
 from tunedeco.space import Hyperparameter, Space
 from tunedeco.trial import Checkpoint, Epoch
 
-OPTIONS: dict[str, Any] = {"oracle": Evolution(4, 2), "seed": 16, "epoch_budget": 20}
+OPTIONS: dict[str, Any] = {"oracle": Aging(4, 2), "seed": 16, "epoch_budget": 20}
 COMMANDS = ("status", "trials", "best")
 
 Capture = pytest.CaptureFixture[str]
@@ -75,7 +75,7 @@ def test_status_json_counts_by_state(searched: Path, shell: Shell) -> None:
     assert without_runtime(status) == {
         "name": "model_fn",
         "objective": {"name": "val_loss", "direction": "min"},
-        "oracle": {"name": "evolution", "population": 4, "tournament": 2, "crossover": 0.5},
+        "oracle": {"name": "aging", "population": 4, "tournament": 2, "crossover": 0.5},
         "seed": 16,
         "space": {"hyperparameters": 4, "configurations": 5 * 4 * (1 + 3)},
         "trials": {"running": 0, "paused": 0, **counts},

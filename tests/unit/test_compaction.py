@@ -14,9 +14,9 @@ from tunedeco.events import Trained
 from tunedeco.journal.compaction import compact
 from tunedeco.journal.journal import FILE_NAME, Journal, load
 from tunedeco.journal.storage import JournalDB
-from tunedeco.oracles import Evolution, Grid, Oracle, Random
+from tunedeco.oracles import Aging, Grid, Oracle, Random
 
-ORACLES: list[Oracle] = [Grid(), Random(), Evolution(3, 2)]
+ORACLES: list[Oracle] = [Grid(), Random(), Aging(3, 2)]
 
 
 def shown(directory: Path, capsys: pytest.CaptureFixture[str]) -> list[Any]:

@@ -10,10 +10,10 @@ from tunedeco import Choice, Range
 from tunedeco.errors import SearchMismatch
 from tunedeco.executors.base import Interrupted
 from tunedeco.journal.journal import FILE_NAME, load
-from tunedeco.oracles import Evolution, Grid, Oracle, Random
+from tunedeco.oracles import Aging, Grid, Oracle, Random
 from tunedeco.trial import State
 
-ORACLES: list[Oracle] = [Grid(), Random(), Evolution(3, 2)]
+ORACLES: list[Oracle] = [Grid(), Random(), Aging(3, 2)]
 
 
 def lower_fn() -> Curve:
@@ -112,7 +112,7 @@ def test_interrupted_it_is_not_extended_again(tmp_path: Path, interrupt_at: int)
     """A search that was extended and interrupted goes on, with extend=True or without."""
     for name in ("whole", "parted"):
         run_search(tmp_path / name, plain_fn, max_trials=4)
-    options: dict[str, Any] = {"oracle": Evolution(3, 2), "max_trials": 6}
+    options: dict[str, Any] = {"oracle": Aging(3, 2), "max_trials": 6}
     reference = run_search(tmp_path / "whole", lower_fn, extend=True, **options)
     run_search(tmp_path / "parted", lower_fn, extend=True, interrupt_at=interrupt_at, **options)
     again = run_search(tmp_path / "parted", lower_fn, extend=interrupt_at % 2 == 0, **options)

@@ -18,12 +18,12 @@ from tunedeco.errors import (
     TunedecoError,
 )
 from tunedeco.journal.journal import FILE_NAME
-from tunedeco.oracles import Evolution
+from tunedeco.oracles import Aging
 
 
 def search(directory: Path) -> Run:
     return run_search(
-        directory, oracle=Evolution(2, 1), max_trials=2, max_epochs=2, with_checkpoints=True
+        directory, oracle=Aging(2, 1), max_trials=2, max_epochs=2, with_checkpoints=True
     )
 
 

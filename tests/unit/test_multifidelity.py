@@ -20,9 +20,9 @@ from tunedeco.journal.journal import Journal
 from tunedeco.journal.search_state import SearchState
 from tunedeco.oracles import (
     ASHA,
+    Aging,
     Continue,
     Done,
-    Evolution,
     Grid,
     Hyperband,
     MedianStopping,
@@ -42,7 +42,7 @@ from tunedeco.trial import Epoch, State, Trial
 SPACE = Space((Hyperparameter("g", "x", Float(0, 1), 0.0),))
 SCHEDULERS: list[Scheduler] = [
     ASHA("random", min_epochs=1),
-    SuccessiveHalving(Evolution(3, 2), min_epochs=1),
+    SuccessiveHalving(Aging(3, 2), min_epochs=1),
     Hyperband("random", reduction=2, min_epochs=1),
     MedianStopping("random", min_trials=2),
     PlateauStopping("random", patience=1, min_delta=0.1),
@@ -134,7 +134,7 @@ def test_budgets_are_no_settings() -> None:
         "max_epochs": None,
         "reduction": 4,
     }
-    assert json.dumps(describe(MedianStopping(Evolution(4, 2))))
+    assert json.dumps(describe(MedianStopping(Aging(4, 2))))
 
 
 def test_schedulers_have_names() -> None:

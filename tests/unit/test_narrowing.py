@@ -10,7 +10,7 @@ from tunedeco import Boolean, Choice, Range
 from tunedeco.cli import main
 from tunedeco.errors import ConfigurationError
 from tunedeco.journal.journal import FILE_NAME
-from tunedeco.oracles import Evolution, Grid, Random
+from tunedeco.oracles import Aging, Grid, Random
 
 
 def groups_fn() -> Curve:
@@ -32,7 +32,7 @@ def test_one_group_is_searched_and_the_others_held_at_the_best(tmp_path: Path) -
     assert run.state.pinned == {"dense": best}
 
 
-@pytest.mark.parametrize("oracle", [Grid(), Random(), Evolution(3, 2)])
+@pytest.mark.parametrize("oracle", [Grid(), Random(), Aging(3, 2)])
 def test_a_group_is_searched_whole(tmp_path: Path, oracle: object) -> None:
     """What a search of one group ends with is every configuration of that group."""
     run = run_search(tmp_path, groups_fn, oracle=oracle, groups=["optimizer"], freeze={"units": 3})
@@ -62,12 +62,12 @@ def test_cut_anywhere_it_goes_on_with_what_it_held(tmp_path: Path) -> None:
 
     def second(directory: Path, interrupt_at: int | None = None) -> Run:
         return run_search(
-            directory, oracle=Evolution(3, 2), max_trials=12, groups=["default"], seed=3,
+            directory, oracle=Aging(3, 2), max_trials=12, groups=["default"], seed=3,
             interrupt_at=interrupt_at,
         )  # fmt: skip
 
     def first(directory: Path) -> None:
-        run_search(directory, oracle=Evolution(3, 2), max_trials=5, seed=3)
+        run_search(directory, oracle=Aging(3, 2), max_trials=5, seed=3)
 
     first(tmp_path / "whole")
     reference = second(tmp_path / "whole")

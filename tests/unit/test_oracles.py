@@ -9,7 +9,7 @@ import pytest
 
 from tunedeco.domains import Choice, Domain, Fixed, Logarithmic, Range, Value
 from tunedeco.errors import ConfigurationError
-from tunedeco.oracles import Done, Evolution, Grid, Oracle, Random, Start, describe, resolve
+from tunedeco.oracles import Aging, Done, Grid, Oracle, Random, Start, describe, resolve
 from tunedeco.space import Hyperparameter, Space, Values
 from tunedeco.trial import State, Trial
 
@@ -54,7 +54,7 @@ def test_evolution_finds_what_random_search_does_not() -> None:
     """On a smooth bowl of 610,000 configurations, evolution comes twice as near to the bottom."""
     medians = [
         median(min(t.loss or 0.0 for t in search(oracle, BOWL, bowl, 120, s)) for s in range(7))
-        for oracle in (Random(), Evolution())
+        for oracle in (Random(), Aging())
     ]
     assert medians[1] < medians[0] / 2
 
@@ -63,10 +63,10 @@ def test_evolution_begins_as_random_search() -> None:
     """Until a population has ended, evolution proposes what random search proposes."""
     trials: list[Trial] = []
     for number in range(8):
-        values = proposed(Evolution(8, 3), BOWL, trials, 4)
+        values = proposed(Aging(8, 3), BOWL, trials, 4)
         assert values == proposed(Random(), BOWL, trials, 4)
         trials.append(Trial(number, values, 1, state=State.COMPLETED, loss=float(number)))
-    assert proposed(Evolution(8, 3), BOWL, trials, 4) != proposed(Random(), BOWL, trials, 4)
+    assert proposed(Aging(8, 3), BOWL, trials, 4) != proposed(Random(), BOWL, trials, 4)
 
 
 LINE = space(x=Range(0, 1000), name=Choice(("a", "b", "c", "d")), fixed=Fixed(7))
@@ -81,7 +81,7 @@ def gap(values: Values, x: int) -> int:
 def test_the_parent_is_the_best_of_its_tournament() -> None:
     """With a tournament of the whole population, children are near the one with the least loss."""
     trials = [trial(i, loss=float(i != 2), x=i * 250, name="a", fixed=7) for i in range(5)]
-    children = [proposed(Evolution(5, 5, 0.0), LINE, trials, seed) for seed in range(60)]
+    children = [proposed(Aging(5, 5, 0.0), LINE, trials, seed) for seed in range(60)]
     assert sum(gap(child, 500) <= 250 for child in children) > 44
 
 
@@ -89,16 +89,16 @@ def test_the_old_leave_whatever_they_scored() -> None:
     """Only the latest trials, as many as the population, can be parents: age, and not the score."""
     old = [trial(i, loss=-9.0, x=i, name="a", fixed=7) for i in range(20)]
     young = [trial(20 + i, loss=9.0, x=1000 - i, name="a", fixed=7) for i in range(5)]
-    children = [proposed(Evolution(5, 5, 0.0), LINE, [*old, *young], seed) for seed in range(60)]
+    children = [proposed(Aging(5, 5, 0.0), LINE, [*old, *young], seed) for seed in range(60)]
     assert sum(gap(child, 1000) < 500 for child in children) > 45
 
 
 def test_what_is_running_is_no_parent() -> None:
     """Trials without an end neither fill the population nor compete in it."""
     running = [trial(i, loss=-9.0, state=State.RUNNING, x=i, name="a", fixed=7) for i in range(20)]
-    assert proposed(Evolution(3, 3), LINE, running, 0) == proposed(Random(), LINE, running, 0)
+    assert proposed(Aging(3, 3), LINE, running, 0) == proposed(Random(), LINE, running, 0)
     ended = [trial(20 + i, loss=9.0, x=1000 - i, name="a", fixed=7) for i in range(3)]
-    children = [proposed(Evolution(3, 3, 0.0), LINE, [*ended, *running], s) for s in range(60)]
+    children = [proposed(Aging(3, 3, 0.0), LINE, [*ended, *running], s) for s in range(60)]
     assert sum(gap(child, 1000) < 500 for child in children) > 45
 
 
@@ -109,7 +109,7 @@ def test_what_went_wrong_competes_and_loses() -> None:
               name="a", fixed=7)
         for i in range(5)
     ]  # fmt: skip
-    children = [proposed(Evolution(5, 5, 0.0), LINE, trials, seed) for seed in range(60)]
+    children = [proposed(Aging(5, 5, 0.0), LINE, trials, seed) for seed in range(60)]
     assert sum(gap(child, 0) < 500 for child in children) > 45
 
 
@@ -121,7 +121,7 @@ def test_a_child_has_the_values_of_its_parents_but_for_few() -> None:
     kept = {0.0: 0, 1.0: 0}
     for crossover in kept:
         for seed in range(40):
-            values = proposed(Evolution(2, 1, crossover), many, trials, seed)["g"].values()
+            values = proposed(Aging(2, 1, crossover), many, trials, seed)["g"].values()
             counts = [sum(value == v for value in values) for v in (1, 7)]
             assert sum(counts) >= 6  # a mutation or two, and rarely more
             kept[crossover] += min(counts) >= 2
@@ -132,9 +132,7 @@ def test_a_mutation_of_what_is_ordered_is_a_step() -> None:
     """Where order has a meaning, near values are likelier than far ones, on the domain's scale."""
     scale = space(rate=Logarithmic(1e-8, 1.0, 81))
     middle = [trial(0, 1.0, rate=1e-4)]
-    positions = [
-        scale.encode(proposed(Evolution(1, 1), scale, middle, seed))[0] for seed in range(200)
-    ]
+    positions = [scale.encode(proposed(Aging(1, 1), scale, middle, seed))[0] for seed in range(200)]
     near = sum(abs(position - 0.5) < 0.2 for position in positions)
     below = sum(position < 0.5 for position in positions)
     assert 110 < near < 160  # one standard deviation
@@ -155,15 +153,15 @@ def test_a_mutation_of_what_is_ordered_is_a_step() -> None:
 def test_evolution_checks_its_arguments(arguments: dict[str, Any]) -> None:
     """A tournament larger than the population, or a probability out of range, is refused."""
     with pytest.raises(ConfigurationError, match="evolution"):
-        Evolution(**arguments)
+        Aging(**arguments)
 
 
 def test_oracles_have_names() -> None:
     """An oracle is chosen by name, or given as an instance, which is taken as it is."""
     assert resolve("grid", 1, 10) == Grid()
     assert resolve("random", 1, 10) == Random()
-    assert resolve("evolution", 1, 10) == Evolution()
-    own = Evolution(4, 2)
+    assert resolve("aging", 1, 10) == Aging()
+    own = Aging(4, 2)
     assert resolve(own, 1, 10) is own
 
 
@@ -174,7 +172,7 @@ def test_oracles_have_names() -> None:
             "bayes",
             "there is no oracle 'bayes'; choose from grid, random, evolution, asha, ",
         ),
-        (Evolution, r"an object with a method next\(space, trials, seed\), not <class"),
+        (Aging, r"an object with a method next\(space, trials, seed\), not <class"),
         (None, r"next\(space, trials, seed\), not None"),
         (iter([]), r"next\(space, trials, seed\), not <list_iterator"),
     ],
@@ -204,8 +202,8 @@ class Plain:
 def test_an_oracle_is_described_by_its_settings() -> None:
     """What the journal compares is the class's name and its settings, whatever kind of class."""
     assert describe(Grid()) == {"name": "grid"}
-    assert describe(Evolution(4, 2)) == {
-        "name": "evolution",
+    assert describe(Aging(4, 2)) == {
+        "name": "aging",
         "population": 4,
         "tournament": 2,
         "crossover": 0.5,

@@ -24,7 +24,7 @@ from tunedeco.executors.processes import ProcessExecutor, with_keras
 from tunedeco.journal.journal import Journal
 from tunedeco.journal.search_state import SearchState
 from tunedeco.opening import open_search
-from tunedeco.oracles import Evolution, Oracle, Random, Start, describe
+from tunedeco.oracles import Aging, Oracle, Random, Start, describe
 from tunedeco.search import Search
 from tunedeco.tracing import explore
 from tunedeco.trial import State, Trial
@@ -333,7 +333,7 @@ def test_interrupted_before_anything_is_ready(started: Any) -> None:
 
 def test_the_journal_decides(tmp_path: Path, started: Any) -> None:
     """Folded one by one, the events of a parallel search give the proposals that it holds."""
-    oracle = Evolution()
+    oracle = Aging()
     search(tmp_path, started(), slow_fn, trials=40, epochs=1, oracle=oracle)
     state = SearchState()
     proposals = 0

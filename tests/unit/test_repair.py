@@ -14,7 +14,7 @@ from tunedeco.errors import JournalError, JournalLocked
 from tunedeco.events import Ended
 from tunedeco.journal.journal import FILE_NAME, Journal, load
 from tunedeco.journal.repair import examined, repair
-from tunedeco.oracles import Evolution
+from tunedeco.oracles import Aging
 from tunedeco.trial import State
 
 Capture = pytest.CaptureFixture[str]
@@ -23,7 +23,7 @@ Capture = pytest.CaptureFixture[str]
 def search(directory: Path, *, with_checkpoints: bool = False) -> Run:
     return run_search(
         directory,
-        oracle=Evolution(3, 2),
+        oracle=Aging(3, 2),
         seed=14,
         epoch_budget=14,
         max_parameters=24,

@@ -25,10 +25,10 @@ from tunedeco.errors import (
 )
 from tunedeco.executors.base import Interrupted
 from tunedeco.journal.journal import FILE_NAME, Journal, load
-from tunedeco.oracles import Done, Evolution, Grid, Oracle, Random, Start
+from tunedeco.oracles import Aging, Done, Grid, Oracle, Random, Start
 from tunedeco.trial import State
 
-ORACLES: list[Oracle] = [Grid(), Random(), Evolution(3, 2)]
+ORACLES: list[Oracle] = [Grid(), Random(), Aging(3, 2)]
 Search = Callable[[Path], Run]
 
 
@@ -101,7 +101,7 @@ def test_nothing_to_do_writes_nothing(tmp_path: Path) -> None:
     for oracle, options in (
         (Grid(), {}),
         (Random(), {"max_trials": 3}),
-        (Evolution(), {"epoch_budget": 7}),
+        (Aging(), {"epoch_budget": 7}),
     ):
         directory = tmp_path / type(oracle).__name__
         assert run_search(directory, oracle=oracle, **options).worked is True
@@ -416,11 +416,11 @@ def changed_fn() -> Curve:
 
 def test_another_search_is_refused_line_by_line(tmp_path: Path) -> None:
     """A directory with another search is refused, with every difference and the ways out."""
-    run_search(tmp_path, oracle=Evolution(), max_trials=1)
+    run_search(tmp_path, oracle=Aging(), max_trials=1)
     before = (tmp_path / FILE_NAME).read_bytes()
     with pytest.raises(SearchMismatch) as raised:
         run_search(
-            tmp_path, changed_fn, oracle=Evolution(8), objective="accuracy", seed=1, max_trials=1
+            tmp_path, changed_fn, oracle=Aging(8), objective="accuracy", seed=1, max_trials=1
         )
     changed = "'adam', 'sgd' (default 'adam') there, 'adam', 'lion' (default 'adam')"
     when = "(default 0.0), when optimizer is 'sgd'"
@@ -440,7 +440,7 @@ def test_another_search_is_refused_line_by_line(tmp_path: Path) -> None:
         ways_out,
     ]
     assert (tmp_path / FILE_NAME).read_bytes() == before
-    assert run_search(tmp_path, oracle=Evolution(), max_trials=2).executor.submitted == [1]
+    assert run_search(tmp_path, oracle=Aging(), max_trials=2).executor.submitted == [1]
 
 
 def test_what_tracing_finds_out_may_differ(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ process that started it does. What it says and hears are tuples whose first item
 
 import contextlib
 import faulthandler
+import gc
 import importlib
 import os
 import queue
@@ -83,6 +84,7 @@ class _Worker:
                     case "make", place:
                         parts = parcel.unpack(self._file, place)
                         self._executor = parts.pop("make")(**parts)
+                        gc.freeze()  # it need not look at a backend again and again
                         self._connection.send(("ready",))
                     case "train", work:
                         self._train(work)

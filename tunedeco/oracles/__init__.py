@@ -1,10 +1,12 @@
 """Oracles decide what to try next; each is a pure function of (space, trials, seed).
 
-``base`` is the protocol. ``grid``, ``random`` and ``evolution`` say which values; ``asha``,
-``halving`` and ``stopping`` wrap one of them and say how many epochs. `resolve` finds one by name.
+``base`` is the protocol. ``grid``, ``random``, ``aging`` and ``evolution`` say which values;
+``asha``, ``halving`` and ``stopping`` wrap one of them and say how many epochs. `resolve` finds one
+by name.
 """
 
 from tunedeco.errors import ConfigurationError
+from tunedeco.oracles.aging import Aging
 from tunedeco.oracles.asha import ASHA
 from tunedeco.oracles.base import Continue, Decision, Done, Oracle, Scheduler, Start, Wait, describe
 from tunedeco.oracles.evolution import Evolution
@@ -16,6 +18,7 @@ from tunedeco.oracles.stopping import MedianStopping, PlateauStopping
 
 __all__ = [
     "ASHA",
+    "Aging",
     "Continue",
     "Decision",
     "Done",

@@ -1,121 +1,129 @@
-"""Aging evolution: vary the better of the recent trials, and let every one grow old.
+"""Evolution that learns: children of the best trials, of which a model picks the most promising.
 
-Esteban Real, Alok Aggarwal, Yanping Huang and Quoc V. Le, "Regularized Evolution for Image
-Classifier Architecture Search", AAAI 2019, algorithm 1: the population is the latest ``population``
-trials, whatever they scored; a parent wins a tournament among ``tournament`` of them; the oldest
-one leaves. To mutation we add uniform crossover with the winner of a second tournament (Gilbert
-Syswerda, "Uniform Crossover in Genetic Algorithms", ICGA 1989), since a configuration, unlike the
-paper's cell, has genes that mean the same in every parent.
+A population, variation and selection, and between them a surrogate: of many children by mutation
+and crossover around the best trials, and of some random ones, the one is tried that is expected to
+improve most on the best so far (Yaochu Jin, "Surrogate-Assisted Evolutionary Computation", Swarm
+and Evolutionary Computation 1 (2011), section 2, "pre-selection"). The search begins with points
+that are spread out over the space.
 
-Mutation respects what each domain says of itself: an ordered one takes a normally distributed step
-on its own scale (so learning rates move by factors), the rest change to any other value.
+Losses above the median of those seen are taken for the median: how bad the bad ones are says
+nothing about where the best is. What failed or diverged counts as the median, too. Trials that run
+are believed to become what the model expects of them, so that no two go to the same place.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
-from random import Random as Stream
-from typing import final
+from typing import Any, final
 
-from tunedeco.domains import Domain
+import numpy as np
+
 from tunedeco.errors import ConfigurationError
+from tunedeco.oracles import surrogate, variation
 from tunedeco.oracles.base import Done, Start
-from tunedeco.oracles.random import Random
-from tunedeco.oracles.untried import LOOK, first_untried
-from tunedeco.randomness import stream
-from tunedeco.space import Space, flat
-from tunedeco.trial import State, Trial
+from tunedeco.oracles.encoding import Encoding, Rows, encoding
+from tunedeco.oracles.levels import levelled
+from tunedeco.oracles.untried import first_untried
+from tunedeco.randomness import digest, stream
+from tunedeco.space import Space
+from tunedeco.trial import UNFINISHED, Trial
 
-_STEP = 0.2  # standard deviation of an ordered step, in widths of the domain
+_KNOWN = 128  # trials that the model is made of at most: more would make it slow
+_CHILDREN = 200  # by mutation, and as many by crossover
+_ANYWHERE = 400
+_ROUNDS = 2  # of variation around the most promising
+_PROMISING = 10
+_OFFSPRING = 20  # of each
 
 
 @final
 @dataclass(frozen=True)
 class Evolution:
-    """Aging evolution with tournament selection, mutation and crossover.
+    """Evolution guided by a Gaussian process.
 
     Args:
-        population: how many of the latest trials can be parents; as many random ones come first.
-        tournament: how many of them compete to be a parent.
-        crossover: how likely a child has a second parent, from 0 to 1.
+        initial: trials that are spread out over the space, before the model says anything.
+        population: how many of the best trials can be parents.
 
     Raises:
         ConfigurationError: an argument is out of its range.
     """
 
-    population: int = 16
-    tournament: int = 5
-    crossover: float = 0.5
+    initial: int = 8
+    population: int = 8
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        if self.population < 1 or not 1 <= self.tournament <= self.population:
-            msg = (
-                f"evolution needs a population of at least 1 and a tournament from 1 to the "
-                f"population, not {self.population} and {self.tournament}"
-            )
-            raise ConfigurationError(msg)
-        if not 0 <= self.crossover <= 1:
-            msg = f"evolution's crossover is a probability from 0 to 1, not {self.crossover}"
-            raise ConfigurationError(msg)
+        for name, least in (("initial", 2), ("population", 1)):
+            value = getattr(self, name)
+            if type(value) is not int or value < least:
+                need = f"a whole number of at least {least}"
+                msg = f"evolution needs {name} to be {need}, not {value!r}"
+                raise ConfigurationError(msg)
 
     def next(self, space: Space, trials: Sequence[Trial], seed: int) -> Start | Done:
-        """Return a child of the present population, or `Done` when every one has been tried."""
-        # what has not been scored yet cannot compete; what went wrong competes, and loses
-        ended = (t for t in reversed(trials) if t.state is not State.RUNNING)
-        alive = list(islice(ended, self.population))
-        if len(alive) < self.population:
-            return Random().next(space, trials, seed)
-        draw = stream(seed, len(trials), "evolution")
-        children = (space.decode(self._child(space, alive, draw)) for _ in range(LOOK))
-        return first_untried(space, trials, children, draw)
+        """Return the most promising child, or `Done` when every configuration has been tried."""
+        shape = encoding(space)
+        draw = np.random.default_rng(digest(seed, len(trials), "evolution"))
+        if len(trials) < self.initial:
+            fixed = np.random.default_rng(digest(seed, 0, "start"))
+            ranked = variation.spread_out(shape, self.initial, fixed)[[len(trials)]]
+        else:
+            ranked = self._ranked(shape, trials, draw)
+        children = map(shape.values, ranked)
+        return first_untried(space, trials, children, stream(seed, len(trials), "untried"))
 
-    def _child(self, space: Space, alive: Sequence[Trial], draw: Stream) -> list[float]:
-        genes = _genes(space, self._winner(alive, draw), draw)
-        if draw.random() < self.crossover:
-            other = _genes(space, self._winner(alive, draw), draw)
-            genes = [draw.choice(pair) for pair in zip(genes, other, strict=True)]
-        expressed = flat(space.decode(genes))
-        searched = [i for i, h in enumerate(space) if h.domain.size != 1 and h.key in expressed]
-        if not searched:
-            return genes
-        certain = draw.choice(searched)  # a child differs from its parents in at least one gene
-        for i, hyperparameter in enumerate(space):
-            if i == certain or (i in searched and draw.random() < 1 / len(searched)):
-                genes[i] = _mutated(hyperparameter.domain, genes[i], draw)
-        return genes
-
-    def _winner(self, alive: Sequence[Trial], draw: Stream) -> Trial:
-        entrants = draw.sample(range(len(alive)), self.tournament)
-        return alive[min(entrants, key=lambda i: (_rank(alive[i]), i))]
-
-
-def _genes(space: Space, trial: Trial, draw: Stream) -> list[float]:
-    """Return where a trial lies in the unit cube; anywhere, where it was not asked."""
-    asked = flat(trial.values)
-    places = space.encode(trial.values)
-    return [
-        place if h.key in asked else draw.random() for h, place in zip(space, places, strict=True)
-    ]
-
-
-def _rank(trial: Trial) -> float:
-    return math.inf if trial.loss is None else trial.loss
+    def _ranked(self, shape: Encoding, trials: Sequence[Trial], draw: variation.Draw) -> Rows:
+        """Return children, the most promising first."""
+        known = [t for t in trials if t.state not in UNFINISHED]
+        if not known:
+            return variation.anywhere(shape, _ANYWHERE, draw)
+        losses = _clipped(levelled(known))
+        chosen = _chosen(losses)
+        rows, losses = shape.rows([known[i].values for i in chosen]), losses[chosen]
+        model = surrogate.fitted(shape.points(rows), losses, shape.dimensions)
+        pending = [t.values for t in trials if t.state in UNFINISHED]
+        if pending:
+            model = model.expecting(shape.points(shape.rows(pending)))
+        best = losses.min()
+        parents = rows[np.argsort(losses, kind="stable")[: self.population]]
+        children = _children(shape, parents, draw)
+        for turn in range(_ROUNDS + 1):
+            promise = surrogate.improvement(model, shape.points(children), best)
+            children = children[np.argsort(-promise, kind="stable")]
+            if turn < _ROUNDS:
+                ahead = children[:_PROMISING]
+                again = np.repeat(ahead, _OFFSPRING, axis=0)
+                steps = draw.choice([0.02, 0.05, 0.1], len(again))
+                near = variation.mutated(shape, again, draw, share=1.0, steps=steps)
+                children = np.concatenate([children, near])
+        return children
 
 
-def _mutated(domain: Domain, position: float, draw: Stream) -> float:
-    """Return another position in the unit interval; a near one where order has a meaning."""
-    size = domain.size
-    if not domain.ordered:
-        assert size is not None
-        other = draw.randrange(size - 1)
-        return ((other + (other >= int(position * size))) + 0.5) / size
-    step = draw.gauss(0.0, _STEP)
-    if size is not None and abs(step) < 1 / size:  # too short to leave the present value
-        step = math.copysign(1 / size, step)
-    moved = position + step
-    # a wall reflects: cutting off would pile half of all steps onto the ends
-    moved = abs(moved) if moved < 0 else moved
-    moved = 2 - moved if moved > 1 else moved
-    return min(max(moved, 0.0), 1.0)
+def _children(shape: Encoding, parents: Rows, draw: variation.Draw) -> Rows:
+    some, others = (parents[draw.integers(0, len(parents), _CHILDREN)] for _ in range(2))
+    steps = draw.choice([0.05, 0.1, 0.2, 0.4], _CHILDREN)
+    crossed = variation.crossed(some, others, draw)
+    return np.concatenate(
+        [
+            variation.mutated(shape, some, draw, share=1.0, steps=steps),
+            variation.mutated(shape, crossed, draw, share=0.5, steps=np.full(_CHILDREN, 0.1)),
+            variation.anywhere(shape, _ANYWHERE, draw),
+        ]
+    )
+
+
+def _clipped(losses: Rows) -> Rows:
+    """Return losses that are at most the median, or the worst that went well."""
+    well = losses[np.isfinite(losses)]
+    if not len(well):
+        return np.zeros(len(losses))
+    return np.minimum(losses, min(np.median(losses), well.max()))
+
+
+def _chosen(losses: Rows) -> np.ndarray[Any, np.dtype[np.intp]]:
+    """Return which trials make the model: the best, and the latest of the rest."""
+    if len(losses) <= _KNOWN:
+        return np.arange(len(losses))
+    best = np.argsort(losses, kind="stable")[: _KNOWN // 2]
+    rest = np.setdiff1d(np.arange(len(losses)), best)[-(_KNOWN - len(best)) :]
+    return np.sort(np.concatenate([best, rest]))

@@ -1,12 +1,18 @@
 """The oracles that answer with values alone, by name; every other one wraps one of these."""
 
 from tunedeco.errors import ConfigurationError
+from tunedeco.oracles.aging import Aging
 from tunedeco.oracles.base import Oracle, Scheduler
 from tunedeco.oracles.evolution import Evolution
 from tunedeco.oracles.grid import Grid
 from tunedeco.oracles.random import Random
 
-PLAIN: dict[str, type[Oracle]] = {"grid": Grid, "random": Random, "evolution": Evolution}
+PLAIN: dict[str, type[Oracle]] = {
+    "grid": Grid,
+    "random": Random,
+    "aging": Aging,
+    "evolution": Evolution,
+}
 
 
 def plain(oracle: str | Oracle, wrapper: str) -> Oracle:

@@ -27,7 +27,7 @@ pytestmark = [
 ]
 
 Values = dict[str, Any]
-DRAWS = 6
+DRAWS = 3
 
 
 def dense(hp: keras_tuner.HyperParameters) -> keras.Model:

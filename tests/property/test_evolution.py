@@ -1,0 +1,158 @@
+"""What evolution that learns owes in spaces and after histories that nobody chose."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from programs import compiled, programs
+from strategies import huge_spaces, seeds, spaces, spaces_to_list
+from test_exploring import walked
+from test_oracles import assert_in, histories, trial
+
+from tunedeco.domains import Choice, Float, Range
+from tunedeco.oracles import Done, Evolution, Start
+from tunedeco.oracles.encoding import encoding
+from tunedeco.oracles.levels import levelled
+from tunedeco.oracles.variation import anywhere, mutated, spread_out
+from tunedeco.space import Hyperparameter, Space
+from tunedeco.tracing.exploring import explore
+from tunedeco.trial import State, Trial, configuration_key
+
+LEARNS = Evolution(initial=2, population=3)
+few = settings(max_examples=25)
+
+
+def program_space(source: str) -> Space:
+    return explore(compiled(source))
+
+
+@given(st.data(), st.one_of(spaces(), spaces_to_list(), huge_spaces), seeds)
+@few
+def test_every_proposal_lies_in_the_space(data: st.DataObject, space: Space, seed: int) -> None:
+    """After any trials, whatever became of them, it answers with a configuration, or `Done`."""
+    decision = LEARNS.next(space, data.draw(histories(space)), seed)
+    assert isinstance(decision, Start | Done)
+    if isinstance(decision, Start):
+        assert_in(space, decision.values)
+
+
+@given(st.data(), spaces_to_list(), seeds)
+@few
+def test_every_configuration_comes_once(data: st.DataObject, space: Space, seed: int) -> None:
+    """It tries all of a space once, then is done; so also where all fail, or all are alike."""
+    assert space.size is not None
+    outcome = data.draw(
+        st.sampled_from([(State.COMPLETED, 1.0), (State.FAILED, None), (State.RUNNING, None)])
+    )
+    trials: list[Trial] = []
+    while isinstance(decision := LEARNS.next(space, trials, seed), Start) and len(trials) < 40:
+        trials.append(trial(len(trials), decision.values, outcome))
+    assert len({t.key for t in trials}) == len(trials) == min(space.size, 40)
+
+
+@given(programs())
+@settings(max_examples=10)
+def test_no_trial_is_spent_on_a_branch_that_is_not_there(source: str) -> None:
+    """Of a function with branches it visits distinct configurations alone."""
+    space = program_space(source)
+    keys = walked(LEARNS, compiled(source), space, 25)
+    assert len(set(keys)) == len(keys) == min(space.size or 26, 26)
+
+
+@given(programs(), seeds)
+def test_a_row_is_a_configuration(source: str, seed: int) -> None:
+    """A row goes to its values and back unchanged, and lacks what they do not ask for."""
+    shape = encoding(program_space(source))
+    draw = np.random.default_rng(abs(seed))
+    rows = np.concatenate([anywhere(shape, 9, draw), spread_out(shape, 5, draw)])
+    rows = np.concatenate([rows, mutated(shape, rows, draw, share=1.0, steps=np.full(14, 0.2))])
+    np.testing.assert_allclose(shape.rows([shape.values(row) for row in rows]), rows, rtol=1e-12)
+
+
+@given(spaces_to_list(), seeds)
+def test_mutants_differ(space: Space, seed: int) -> None:
+    """A mutant is never its parent, where there is anything else; on a log scale hardly ever."""
+    assume(all(h.domain.even for h in space))
+    shape = encoding(space)
+    draw = np.random.default_rng(abs(seed))
+    parents = anywhere(shape, 8, draw)
+    children = mutated(shape, parents, draw, share=0.0, steps=np.full(8, 0.1))
+    for parent, child in zip(parents, children, strict=True):
+        keys = [configuration_key(shape.values(row)) for row in (parent, child)]
+        assert (keys[0] != keys[1]) == any(h.domain.size != 1 for h in space)
+
+
+@given(st.data(), spaces_to_list(), st.sampled_from([0.125, 4.0, 1024.0]), seeds)
+@few
+def test_the_scale_of_the_objective_does_not_matter(
+    data: st.DataObject, space: Space, factor: float, seed: int
+) -> None:
+    """Losses in other units lead to the same proposals."""
+    trials = data.draw(histories(space))
+    scaled = [
+        Trial(
+            t.number, t.values, t.until, t.state, loss=None if t.loss is None else t.loss * factor
+        )
+        for t in trials
+    ]
+    assert LEARNS.next(space, trials, seed) == LEARNS.next(space, scaled, seed)
+
+
+@given(st.lists(st.tuples(st.integers(1, 4), st.floats(-5, 5)), min_size=1, max_size=12))
+def test_levels_keep_the_order_of_those_that_went_equally_far(ends: list[Any]) -> None:
+    """Trials of the same length are compared by their losses; the longest keep their numbers."""
+    trials = [
+        Trial(
+            i,
+            {},
+            until,
+            State.COMPLETED,
+            loss=loss,
+            losses=tuple(loss + 0.5 * e for e in reversed(range(until))),
+        )
+        for i, (until, loss) in enumerate(ends)
+    ]
+    found = levelled(trials)
+    longest = max(until for until, _ in ends)
+    for i, (until, loss) in enumerate(ends):
+        if until == longest:
+            assert found[i] == loss
+        for j, (other, rival) in enumerate(ends):
+            if other == until and loss < rival:
+                assert found[i] <= found[j]
+
+
+WIDE = Space(tuple(Hyperparameter("g", f"h{i}", Float(0, 1), 0.5) for i in range(100)))
+VAST = Space(tuple(Hyperparameter("g", f"h{i}", Range(0, 999), 0) for i in range(10)))
+ONE = Space((Hyperparameter("g", "only", Choice(("a",)), "a"),))
+
+
+@pytest.mark.parametrize(("space", "count"), [(WIDE, 12), (VAST, 20), (ONE, 1), (Space(), 1)])
+def test_spaces_of_all_sizes(space: Space, count: int) -> None:
+    """A hundred hyperparameters, 10^30 configurations, one, or no hyperparameter at all."""
+    trials: list[Trial] = []
+    while len(trials) < count:
+        decision = Evolution(2).next(space, trials, 0)
+        assert isinstance(decision, Start)
+        trials.append(trial(len(trials), decision.values, (State.COMPLETED, len(trials) % 3.0)))
+    assert len({t.key for t in trials}) == count
+    if space.size == 1:
+        assert isinstance(Evolution(2).next(space, trials, 0), Done)
+
+
+def test_nobody_is_sent_to_where_another_is() -> None:
+    """Of eight that run at once, no two are near each other, though all would be promising."""
+    space = Space(tuple(Hyperparameter("g", name, Float(0, 1), 0.5) for name in "xy"))
+    trials = [
+        trial(i, space.decode((u, v)), (State.COMPLETED, (u - 0.3) ** 2 + (v - 0.6) ** 2))
+        for i, (u, v) in enumerate(np.random.default_rng(0).random((4, 2)).tolist())
+    ]
+    for _ in range(8):
+        decision = Evolution().next(space, trials, 0)
+        assert isinstance(decision, Start)
+        trials.append(trial(len(trials), decision.values, (State.RUNNING, None)))
+    points = np.array([space.encode(t.values) for t in trials[4:]])
+    apart = np.linalg.norm(points[:, None] - points[None], axis=-1) + np.eye(8)
+    assert apart.min() > 0.02

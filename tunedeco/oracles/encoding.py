@@ -1,0 +1,144 @@
+"""Configurations as rows of numbers, for the oracles that compute with many at once.
+
+A row has a place in the unit interval for each hyperparameter, where its domain encodes it, and NaN
+for what the configuration does not ask for.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+
+from tunedeco.domains import Domain
+from tunedeco.space import Space, Values, flat
+
+Rows = np.ndarray[Any, np.dtype[np.float64]]
+"""Numbers; mostly (configurations, hyperparameters)."""
+
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
+
+_HALF = 0.5**0.5  # so far from zero, in two directions, are points at a distance of 1
+_ALONE = 0.95  # and so far from a place in the unit interval, seen from its middle
+_LISTED = 4096  # values up to which an uneven domain's places are listed
+
+
+@dataclass(frozen=True, eq=False)
+class Encoding:
+    """What is computed once for a space."""
+
+    space: Space
+    ordered: Flags
+    """For each hyperparameter, whether places that are near each other mean what is alike."""
+    sizes: tuple[int | None, ...]
+    searched: tuple[int, ...]
+    """The hyperparameters with more than one value."""
+    places: tuple[Rows | None, ...]
+    """Where an uneven domain's values lie, if they are few enough to list."""
+    conditions: tuple[tuple[tuple[tuple[int, tuple[tuple[int, int], ...]], ...], ...], ...]
+    """For each hyperparameter alternatives; each requires others to lie in runs of indices."""
+
+    def rows(self, configurations: Sequence[Values]) -> Rows:
+        """Return the rows of configurations."""
+        found = np.full((len(configurations), len(self.space)), np.nan)
+        for row, values in zip(found, configurations, strict=True):
+            asked = flat(values)
+            for i, h in enumerate(self.space):
+                if h.key in asked:
+                    row[i] = h.domain.encode(asked[h.key])
+        return found
+
+    def values(self, row: Sequence[float]) -> Values:
+        """Return the configuration of a row."""
+        return self.space.decode(0.5 if place != place else place for place in row)  # noqa: PLR0124 (not NaN)
+
+    @cached_property
+    def dimensions(self) -> tuple[int, ...]:
+        """To which hyperparameter each column of `points` belongs."""
+        return tuple(i for i, width in enumerate(self._widths) for _ in range(width))
+
+    @cached_property
+    def _widths(self) -> list[int]:
+        """How many columns a hyperparameter has."""
+        conditional = [bool(alternatives) for alternatives in self.conditions]
+        sizes = [
+            0 if ordered else size or 0
+            for ordered, size in zip(self.ordered, self.sizes, strict=True)
+        ]
+        return [(size or 1) + also for size, also in zip(sizes, conditional, strict=True)]
+
+    def points(self, rows: Rows) -> Rows:
+        """Return rows as points whose distances say how alike they are, (n, columns).
+
+        Values without an order are all at a distance of 1, and so is what is not asked for, about,
+        from what is.
+        """
+        points = np.zeros((len(rows), len(self.dimensions)))
+        column = 0
+        for i, (width, size) in enumerate(zip(self._widths, self.sizes, strict=True)):
+            row, missing = rows[:, i], np.isnan(rows[:, i])
+            if self.ordered[i]:
+                points[:, column] = np.where(missing, 0.5, row)
+            else:
+                index = np.where(missing, 0, row * (size or 1)).astype(np.int64)
+                points[np.arange(len(rows)), column + index] = np.where(missing, 0.0, _HALF)
+            if self.conditions[i]:
+                points[:, column + width - 1] = missing * (_ALONE if self.ordered[i] else _HALF)
+            column += width
+        return points
+
+    def settled(self, points: Rows) -> Rows:
+        """Return points of the unit cube as rows: at the values there are, NaN where not asked."""
+        rows = points.copy()
+        indices: dict[int, Any] = {}
+        for i, (size, places) in enumerate(zip(self.sizes, self.places, strict=True)):
+            if size is None:
+                continue
+            if places is not None:
+                index = np.searchsorted((places[1:] + places[:-1]) / 2, points[:, i])
+                rows[:, i] = places[index]
+            elif self.space.hyperparameters[i].domain.even:
+                index = np.minimum(points[:, i] * size, size - 1).astype(np.int64)
+                rows[:, i] = (index + 0.5) / size
+            else:
+                continue
+            indices[i] = index
+        for i, alternatives in enumerate(self.conditions):
+            if alternatives:
+                asked = np.zeros(len(rows), bool)
+                for clause in alternatives:
+                    holds = np.ones(len(rows), bool)
+                    for other, spans in clause:
+                        among = [(a <= indices[other]) & (indices[other] <= b) for a, b in spans]
+                        holds &= ~np.isnan(rows[:, other]) & np.any(among, axis=0)
+                    asked |= holds
+                rows[~asked, i] = np.nan
+        return rows
+
+
+@lru_cache(maxsize=4)
+def encoding(space: Space) -> Encoding:
+    """Return the encoding of a space."""
+    places = {h.key: i for i, h in enumerate(space)}
+    domains = [h.domain for h in space]
+    return Encoding(
+        space,
+        np.array([domain.ordered for domain in domains], bool),
+        tuple(domain.size for domain in domains),
+        tuple(i for i, domain in enumerate(domains) if domain.size != 1),
+        tuple(map(_places, domains)),
+        tuple(
+            tuple(
+                tuple((places[a.key], tuple(a.spans(space.domains[a.key]))) for a in clause)
+                for clause in h.when
+            )
+            for h in space
+        ),
+    )
+
+
+def _places(domain: Domain) -> Rows | None:
+    if domain.even or domain.size is None or domain.size > _LISTED:
+        return None
+    return np.array([domain.encode(domain.at(index)) for index in range(domain.size)])

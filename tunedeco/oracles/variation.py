@@ -1,0 +1,70 @@
+"""How new configurations are made of old ones, many at once, as rows of numbers."""
+
+import numpy as np
+
+from tunedeco.oracles.encoding import Encoding, Flags, Rows
+
+Draw = np.random.Generator
+
+
+def spread_out(encoding: Encoding, count: int, draw: Draw) -> Rows:
+    """Return points of which every hyperparameter has one in each of its ``count`` equal parts.
+
+    A latin hypercube: Michael McKay, Richard Beckman and William Conover, "A Comparison of Three
+    Methods for Selecting Values of Input Variables", Technometrics 21 (1979), section 2.
+    """
+    parts = np.array([draw.permutation(count) for _ in encoding.sizes]).reshape(-1, count).T
+    return encoding.settled((parts + draw.random(parts.shape)) / count)
+
+
+def anywhere(encoding: Encoding, count: int, draw: Draw) -> Rows:
+    """Return random points."""
+    return encoding.settled(draw.random((count, len(encoding.sizes))))
+
+
+def crossed(some: Rows, others: Rows, draw: Draw) -> Rows:
+    """Return children with each value of one parent or the other.
+
+    Gilbert Syswerda, "Uniform Crossover in Genetic Algorithms", ICGA 1989.
+    """
+    return np.where(draw.integers(0, 2, some.shape) == 0, some, others)
+
+
+def mutated(encoding: Encoding, parents: Rows, draw: Draw, *, share: float, steps: Rows) -> Rows:
+    """Return children that differ from their parents in at least one value.
+
+    Args:
+        encoding: of the space.
+        parents: a row for each child.
+        draw: the source of randomness.
+        share: how many values are to differ, on average, beyond the one.
+        steps: the standard deviation of each child's steps, in widths of a domain.
+    """
+    count = len(parents)
+    # what the parent does not ask for lies anywhere: the child may ask for it
+    points = np.where(np.isnan(parents), draw.random(parents.shape), parents)
+    if not encoding.searched:
+        return encoding.settled(points)
+    searched = np.array(encoding.searched)
+    changed: Flags = np.less(draw.random(parents.shape), share / len(searched))
+    # an expressed value, or the child may be its parent's twin
+    weight = np.where(np.isnan(parents[:, searched]), -1.0, draw.random((count, len(searched))))
+    changed[np.arange(count), searched[weight.argmax(axis=1)]] = True
+    for i in searched:
+        size, place = encoding.sizes[i], points[:, i]
+        if encoding.ordered[i]:
+            step = draw.normal(0.0, 1.0, count) * steps
+            if size is not None:  # or it is too short to leave the present value
+                step = np.where(np.abs(step) < 1 / size, np.copysign(1 / size, step), step)
+            # a wall reflects: cutting off would pile half of all steps onto the ends
+            moved = np.abs(place + step)
+            moved = np.clip(np.where(moved > 1, 2 - moved, moved), 0, 1)
+            if size is not None:  # it may have come back to where it was
+                same = (moved * size).astype(np.int64) == (place * size).astype(np.int64)
+                beside = np.where(place + 1 / size < 1, place + 1 / size, place - 1 / size)
+                moved = np.where(same, beside, moved)
+        else:
+            index = np.minimum(place * size, size - 1).astype(np.int64)
+            moved = ((index + draw.integers(1, size, count)) % size + 0.5) / size
+        points[:, i] = np.where(changed[:, i], moved, place)
+    return encoding.settled(points)
