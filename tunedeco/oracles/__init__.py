@@ -2,6 +2,7 @@
 
 ``base`` is the protocol. ``grid``, ``random`` and ``evolution`` say which values; ``asha``,
 ``halving`` and ``stopping`` wrap one of them and say how many epochs. `resolve` finds one by name.
+``samplers`` has Optuna's, and ``study`` how they are asked.
 """
 
 from tunedeco.errors import ConfigurationError
@@ -12,6 +13,7 @@ from tunedeco.oracles.grid import Grid
 from tunedeco.oracles.halving import Hyperband, SuccessiveHalving
 from tunedeco.oracles.plain import PLAIN
 from tunedeco.oracles.random import Random
+from tunedeco.oracles.samplers import optuna
 from tunedeco.oracles.stopping import MedianStopping, PlateauStopping
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "SuccessiveHalving",
     "Wait",
     "describe",
+    "optuna",
     "resolve",
 ]
 
