@@ -94,7 +94,9 @@ class OracleContract:
             stdout=subprocess.PIPE,
             check=True,
         ).stdout
-        assert json.loads(answers) == json.loads(json.dumps(_answers(self.oracle(), self.proposals)))
+        assert json.loads(answers) == json.loads(
+            json.dumps(_answers(self.oracle(), self.proposals))
+        )
 
     def test_nothing_it_is_given_is_changed(self) -> None:
         """The space and the trials are as they were after an oracle has seen them."""

@@ -97,6 +97,7 @@ def _named(name: str, settings: Mapping[str, Any]) -> _Make:
         msg = f"optuna(...) knows the samplers {', '.join(_NAMED)}, or takes your own, not {name!r}"
         raise ConfigurationError(msg)
     kind, usual = _NAMED[name]
+    _check_installed(kind)
     chosen = {**usual, **settings}
 
     def make(search: int, trial: int) -> Any:  # noqa: ANN401 (Optuna's)
@@ -185,7 +186,7 @@ def _tried(make: _Make, given: object) -> Any:  # noqa: ANN401 (Optuna's)
     with quiet():
         try:
             made = make(0, 0)
-        except (TypeError, ValueError) as error:
+        except (ImportError, TypeError, ValueError) as error:
             msg = f"{named} could not be made with seed=: {error}"
             raise ConfigurationError(msg) from error
         if not isinstance(made, BaseSampler):

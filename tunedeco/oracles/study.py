@@ -9,7 +9,7 @@ Optuna itself is imported when an oracle is made of one of its samplers, and nev
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random as Stream
@@ -96,21 +96,17 @@ class Optuna:
             values = None if running else losses(trial) or worst
             state = TrialState.FAIL if values is None else TrialState.COMPLETE
             state = TrialState.RUNNING if running else state
-            begun = TrialState.RUNNING if self.replay else state
-            frozen = create_trial(
-                state=begun,
-                values=None if self.replay else values,
-                params={axes[key].name: value for key, value in params.items()},
-                distributions={axes[key].name: axes[key].distribution for key in params},
-            )
+            named = {axes[key].name: value for key, value in params.items()}
+            if self.replay:
+                self.reseed(sampler, seed_of(seed, number))
+                again = _asked_again(study, named, [axes[key] for key in params])
+                if not running:
+                    study.tell(again, values, state)
+                continue
+            over = {axes[key].name: axes[key].distribution for key in params}
+            frozen = create_trial(state=state, values=values, params=named, distributions=over)
             frozen.distributions = _Shared(frozen.distributions)
             study.add_trial(frozen)
-            if not self.replay:
-                continue
-            self.reseed(sampler, seed_of(seed, number))
-            _noted(sampler, study)
-            if not running:
-                study.tell(len(study.get_trials(deepcopy=False)) - 1, values, state)
         study.sampler = self.make(seed, seed_of(seed, len(trials)))
         return study
 
@@ -156,7 +152,8 @@ def axis(hyperparameter: Hyperparameter) -> Axis:
 
     domain = hyperparameter.domain
     distribution: Any
-    told, heard = _same, _same
+    told: Callable[[Any], Any] = _same
+    heard: Callable[[Any], Value] = _same
     match domain:
         case Float():
             distribution = FloatDistribution(domain.low, domain.high, log=domain.log)
@@ -245,9 +242,11 @@ def _suggested(trial: Any, where: Axis) -> Any:  # noqa: ANN401 (Optuna's)
     return trial.suggest_float(where.name, low, high, log=distribution.log)
 
 
-def _noted(sampler: Any, study: Any) -> None:  # noqa: ANN401 (Optuna's)
-    """Let a sampler write down in the study what it does when it is asked for the latest trial."""
-    trial = study.get_trials(deepcopy=False)[-1]
-    sampler.before_trial(study, trial)
-    relative = sampler.infer_relative_search_space(study, trial)
-    sampler.sample_relative(study, trial, relative)
+def _asked_again(study: Any, named: Mapping[str, Any], axes: Iterable[Axis]) -> Any:  # noqa: ANN401 (Optuna's)
+    """Return a trial whose values are known, having let the sampler make its notes on it."""
+    study.enqueue_trial(named)
+    trial = study.ask()
+    _ = trial.relative_params  # sampled when it is looked at; the values are those of the queue
+    for where in axes:
+        _suggested(trial, where)
+    return trial
