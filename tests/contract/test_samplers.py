@@ -9,21 +9,21 @@ pytest.importorskip("optuna")
 
 
 class TestRandom(OracleContract):
-    proposals = 7
+    proposals = 6
 
     def oracle(self) -> Oracle:
         return optuna("random")
 
 
 class TestTPE(OracleContract):
-    proposals = 7
+    proposals = 6
 
     def oracle(self) -> Oracle:
         return optuna("tpe", n_startup_trials=3)
 
 
 class TestCMAES(OracleContract):
-    proposals = 7
+    proposals = 6
 
     def oracle(self) -> Oracle:
         pytest.importorskip("cmaes")

@@ -31,7 +31,7 @@ from tunedeco.oracles import (
     optuna,
     samplers,
 )
-from tunedeco.oracles.study import axis, seed_of
+from tunedeco.oracles.study import axis
 from tunedeco.space import Hyperparameter, Space, Values, flat
 from tunedeco.trial import UNFINISHED, State, Trial
 
@@ -123,7 +123,7 @@ def test_it_is_what_optuna_does(name: str) -> None:
     with samplers.quiet():
         study = theirs.create_study()
         for number, trial in enumerate(trials):
-            study.sampler = oracle.make(7, seed_of(7, number))
+            study.sampler = oracle.made(7, number)
             asked = study.ask({h.label: axis(h).distribution for h in MIXED})
             values = {h.name: asked.params[h.label] for h in MIXED}
             assert values == trial.values["default"]
@@ -156,11 +156,11 @@ def test_cut_after_any_event_a_search_ends_the_same(tmp_path: Path, oracle: Orac
     wraps = isinstance(oracle, Hyperband)
 
     def search(directory: Path) -> Run:
-        options = {"epoch_budget": 10, "max_epochs": 4 if wraps else 2, "max_parameters": 24}
+        options = {"epoch_budget": 8, "max_epochs": 4 if wraps else 1, "max_parameters": 24}
         return run_search(directory, oracle=oracle, seed=23, **options)
 
     reference = search(tmp_path / "whole")
-    assert len({trial.state for trial in reference.state.trials}) >= 3
+    assert len({trial.state for trial in reference.state.trials}) >= 2
     assert_resumes(tmp_path / "whole", search, reference, continues=wraps)
 
 
@@ -337,9 +337,9 @@ with samplers.quiet():
         ("tpe", {"startup": 3}, "startup"),
         ("tpe", {"multivariate": False}, "could not be made"),
         (3, {}, "or what makes one when called with seed=, not 3"),
-        (Own(), {}, r"instance of Own cannot be given another seed.*optuna\(lambda seed: Own"),
-        (WRAPPING, {}, "instance of Own cannot be given another seed"),
-        (SEQUENCE, {}, "instance of QMCSampler cannot be given another seed"),
+        (Own(), {}, r"instance of Own cannot be given the seed.*optuna\(lambda seed: Own"),
+        (WRAPPING, {}, "instance of Own cannot be given the seed"),
+        (SEQUENCE, {}, r"instance of QMCSampler cannot be given the seed.*optuna\(\"qmc\"\)"),
         (theirs.samplers.RandomSampler(), {"seed": 3}, "has its settings"),
         (lambda seed: Own(), {}, "does not use seed="),
         (lambda *_: Own(), {}, "could not be made with seed="),

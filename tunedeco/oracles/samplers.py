@@ -4,6 +4,7 @@ import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 from tunedeco.errors import ConfigurationError
@@ -39,13 +40,15 @@ def optuna(
 
     The study that the sampler sees is rebuilt for each proposal. With 8 hyperparameters, a proposal
     after 100 and after 1,000 trials takes 0.02 and 0.1 seconds of one core for TPE, and 0.1 and 1.6
-    for CMA-ES, NSGA-II and the quasi-random sequence, whose study must be replayed.
+    for CMA-ES, NSGA-II and the quasi-random sequence, whose study must be replayed. What is failed
+    is told as the worst loss so far; what runs is running, and TPE and GP keep away from it.
 
     Args:
         sampler: ``"tpe"``, ``"gp"``, ``"cmaes"``, ``"nsgaii"``, ``"nsgaiii"``, ``"qmc"`` or
             ``"random"``; an instance of a sampler that comes with Optuna, whose own seed does not
-            count; or what makes a sampler when called with ``seed=``, such as its class.
-            Hyperparameters are called ``"group/name"`` in it.
+            count; or what makes a sampler when called with ``seed=``, such as its class: one is
+            made for each proposal, so what it is to remember must be in its study.
+            Hyperparameters are called ``"group/name"`` there.
         replay: whether the sampler keeps notes in its study, as CMA-ES and NSGA-II do, so that the
             study must be asked and told of trial after trial; None: yes, but for those of Optuna's
             that are known not to.
@@ -75,7 +78,7 @@ def optuna(
     made = _tried(make, sampler)
     kind = type(made)
     _check_installed(kind.__name__)
-    own = _comes_with_optuna(made)
+    own = not any(_foreign(part) for part in _parts(made))
     # of a name, what was said: what is not said is Optuna's, and may change with its version
     described = settings if isinstance(sampler, str) else _settings(made)
     return Optuna(
@@ -83,7 +86,9 @@ def optuna(
         {name: _plain(value) for name, value in sorted(described.items())},
         not (own and kind.__name__ in _FROM_TRIALS) if replay is None else replay,
         make,
-        _reseed,
+        (lambda last, _, trial: _reseeded(last, trial))
+        if own
+        else (lambda _, *seeds: make(*seeds)),
     )
 
 
@@ -123,32 +128,27 @@ def _copied(sampler: Any, settings: Mapping[str, Any]) -> _Make:  # noqa: ANN401
         raise ConfigurationError(msg)
     sampler = copy.deepcopy(sampler)  # whatever becomes of the user's
     for part in _parts(sampler):
-        foreign = isinstance(part, samplers.BaseSampler) and not _comes_with_optuna(part)
-        if foreign or isinstance(part, samplers.QMCSampler):
-            name = type(part).__name__
+        sequence = isinstance(part, samplers.QMCSampler)
+        if sequence or _foreign(part):
+            way = '"qmc"' if part is sampler and sequence else f"lambda seed: {kind}(...)"
             msg = (
-                f"an instance of {name} cannot be given another seed, so that its proposals would "
-                f"not be the same after a crash; pass what makes one: optuna(lambda seed: "
-                f"{kind}(...)), with seed={'7' if not foreign else 'seed'} for {name}"
+                f"an instance of {type(part).__name__} cannot be given the seed of each trial, so "
+                "its proposals would not be the same after a crash; pass what makes one with that "
+                f"seed: optuna({way})"
             )
             raise ConfigurationError(msg)
-
-    def make(_: int, trial: int) -> Any:  # noqa: ANN401 (Optuna's)
-        made = copy.deepcopy(sampler)
-        _reseed(made, trial)
-        return made
-
-    return make
+    return lambda _, trial: _reseeded(copy.deepcopy(sampler), trial)
 
 
-def _reseed(sampler: Any, seed: int) -> None:  # noqa: ANN401 (Optuna's)
-    """Seed every generator of a sampler, as its constructor would have."""
+def _reseeded(sampler: Any, seed: int) -> Any:  # noqa: ANN401 (Optuna's)
+    """Seed every generator of a sampler that comes with Optuna, as its constructor would have."""
     from numpy.random import RandomState
 
     sampler.reseed_rng()  # they are made when they are needed first: now they all are there
     for part in _parts(sampler):
         if isinstance(part, RandomState):
             part.seed(seed)
+    return sampler
 
 
 def _parts(whole: object) -> Iterator[object]:
@@ -165,12 +165,16 @@ def _parts(whole: object) -> Iterator[object]:
             waiting += part.values()
         elif isinstance(part, (list, tuple, set)):
             waiting += part
-        elif not isinstance(part, type):
+        elif not isinstance(part, (type, ModuleType)):
             waiting += getattr(part, "__dict__", {}).values()
 
 
-def _comes_with_optuna(sampler: object) -> bool:
-    return type(sampler).__module__.partition(".")[0] == "optuna"
+def _foreign(part: object) -> bool:
+    """Return whether something is a sampler that does not come with Optuna."""
+    from optuna.samplers import BaseSampler
+
+    theirs = type(part).__module__.partition(".")[0] == "optuna"
+    return isinstance(part, BaseSampler) and not theirs
 
 
 def _tried(make: _Make, given: object) -> Any:  # noqa: ANN401 (Optuna's)

@@ -41,19 +41,23 @@ class Optuna:
         settings: as JSON, to tell one search from another.
         replay: ask and tell the study trial by trial, for samplers that keep notes in it.
         make: returns a new sampler for the search's seed and a trial's.
-        reseed: gives such a sampler the seed of another trial.
+        remake: the same, and may make it of the last one, which costs less.
     """
 
     sampler: str
     settings: Mapping[str, Any] = field(hash=False)
     replay: bool
     make: Callable[[int, int], Any] = field(repr=False, compare=False)
-    reseed: Callable[[Any, int], None] = field(repr=False, compare=False)
+    remake: Callable[[Any, int, int], Any] = field(repr=False, compare=False)
 
     def next(self, space: Space, trials: Sequence[Trial], seed: int) -> Start | Done:
         """Return what the sampler proposes, or `Done` when every configuration has been tried."""
         draw = stream(seed, len(trials), "optuna")
         return first_untried(space, trials, self._proposals(space, trials, seed, draw), draw)
+
+    def made(self, seed: int, number: int) -> Any:  # noqa: ANN401 (Optuna's)
+        """Return the sampler of a trial."""
+        return self.make(*_seeds(seed, number))
 
     def _proposals(
         self, space: Space, trials: Sequence[Trial], seed: int, draw: Stream
@@ -87,27 +91,27 @@ class Optuna:
         # what failed is as bad as the worst: samplers ignore what has no value, and would go there
         worst = [max(values) for values in zip(*known, strict=True)] or None
         study = create_study(directions=["minimize"] * len(worst or [0]))
-        study.sampler = sampler = self.make(seed, 0)
+        study.sampler = self.made(seed, 0)
         for number, trial in enumerate(trials):
             params = _params(axes, trial)
             if not params:
                 continue  # it says nothing of what is searched
             running = trial.state in UNFINISHED
             values = None if running else losses(trial) or worst
-            state = TrialState.FAIL if values is None else TrialState.COMPLETE
-            state = TrialState.RUNNING if running else state
+            ended = TrialState.FAIL if values is None else TrialState.COMPLETE
             named = {axes[key].name: value for key, value in params.items()}
             if self.replay:
-                self.reseed(sampler, seed_of(seed, number))
+                study.sampler = self.remake(study.sampler, *_seeds(seed, number))
                 again = _asked_again(study, named, [axes[key] for key in params])
                 if not running:
-                    study.tell(again, values, state)
+                    study.tell(again, values, ended)
                 continue
+            state = TrialState.RUNNING if running else ended
             over = {axes[key].name: axes[key].distribution for key in params}
             frozen = create_trial(state=state, values=values, params=named, distributions=over)
             frozen.distributions = _Shared(frozen.distributions)
             study.add_trial(frozen)
-        study.sampler = self.make(seed, seed_of(seed, len(trials)))
+        study.sampler = self.made(seed, len(trials))
         return study
 
 
@@ -200,9 +204,9 @@ def _same(value: Any) -> Any:  # noqa: ANN401 (a value)
     return value
 
 
-def seed_of(seed: int, number: int) -> int:
-    """Return the seed of a trial's sampler."""
-    return digest(seed, number, "optuna sampler") % 2**32
+def _seeds(seed: int, number: int) -> tuple[int, int]:
+    """Return what seeds a sampler: 32 bits of the search, and of a trial."""
+    return digest(seed, 0, "optuna search") % 2**32, digest(seed, number, "optuna trial") % 2**32
 
 
 def _params(axes: Mapping[Key, Axis], trial: Trial) -> dict[Key, Any]:
