@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import random
+import re
 import statistics
 import warnings
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ import pytest
 from fakes import Run, model_fn, run_search
 from test_search import assert_resumes
 
+import tunedeco
 from tunedeco import domains, tracing
 from tunedeco.errors import ConfigurationError
 from tunedeco.oracles import (
@@ -146,7 +148,7 @@ def test_it_learns(name: str) -> None:
 @pytest.mark.parametrize(
     "oracle",
     [
-        optuna("nsgaii", population_size=3),
+        optuna("nsgaii", population_size=2),
         Hyperband(optuna("tpe", n_startup_trials=2)),
     ],
     ids=["nsgaii", "hyperband"],
@@ -156,7 +158,8 @@ def test_cut_after_any_event_a_search_ends_the_same(tmp_path: Path, oracle: Orac
     wraps = isinstance(oracle, Hyperband)
 
     def search(directory: Path) -> Run:
-        options = {"epoch_budget": 8, "max_epochs": 4 if wraps else 1, "max_parameters": 24}
+        budget, longest = (8, 4) if wraps else (5, 1)
+        options = {"epoch_budget": budget, "max_epochs": longest, "max_parameters": 24}
         return run_search(directory, oracle=oracle, seed=23, **options)
 
     reference = search(tmp_path / "whole")
@@ -312,6 +315,18 @@ def test_a_search_says_which_sampler_it_is_of() -> None:
         text = json.dumps(describe(optuna("nsgaii", crossover=crossover())))
     assert "BLXAlphaCrossover" in text
     assert " at 0x" not in text
+
+
+@needs_cmaes
+def test_the_page_about_them_is_right() -> None:
+    """Every oracle in docs/samplers.md can be made, and every name is in its table."""
+    page = (Path(tunedeco.__file__).parents[1] / "docs" / "samplers.md").read_text("utf-8")
+    shown = re.findall(r"^Tuner\(.*oracle=(.*)\)$", page, re.MULTILINE)
+    assert len(shown) >= 5
+    names = {"optuna": optuna, "Hyperband": Hyperband, "MySampler": Own}
+    for text in shown:
+        describe(eval(text, {"TPESampler": theirs.samplers.TPESampler, **names}))
+    assert all(f'`"{name}"`' in page for name in samplers._NAMED)
 
 
 class Own(theirs.samplers.RandomSampler):
