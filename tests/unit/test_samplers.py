@@ -166,9 +166,10 @@ def test_cut_after_any_event_a_search_ends_the_same(tmp_path: Path, oracle: Orac
     wraps = isinstance(oracle, Hyperband)
 
     def search(directory: Path) -> Run:
-        budget, longest = (8, 4) if wraps else (5, 1)
-        options = {"epoch_budget": budget, "max_epochs": longest, "seed": 3}
-        return run_search(directory, failing_fn, oracle=oracle, **options)
+        options = {"max_epochs": 4, "epoch_budget": 8} if wraps else {"max_epochs": 1}
+        return run_search(
+            directory, failing_fn, oracle=oracle, max_trials=6, seed=3, traces=1, **options
+        )
 
     reference = search(tmp_path / "whole")
     assert {t.state for t in reference.state.trials} >= {State.COMPLETED, State.FAILED}
