@@ -78,7 +78,7 @@ import {module}
 loaded = sorted({{name.partition(".")[0] for name in sys.modules}})
 print(*loaded)
 """
-HEAVY = {"keras", "tensorflow", "jax", "torch", "pandas", "sklearn"}
+HEAVY = {"keras", "tensorflow", "jax", "torch", "optuna", "pandas", "sklearn"}
 
 
 @pytest.mark.parametrize(

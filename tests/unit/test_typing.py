@@ -18,7 +18,7 @@ def test_a_type_checker_knows_what_is_returned(tmp_path: Path) -> None:
     config = tmp_path / "mypy.ini"
     config.write_text(
         "[mypy]\nstrict = True\n"
-        "[mypy-keras.*,numpy.*,pandas.*,tensorflow.*,tinydb.*,torch.*,tqdm.*]\n"
+        "[mypy-keras.*,numpy.*,optuna.*,pandas.*,tensorflow.*,tinydb.*,torch.*,tqdm.*]\n"
         "ignore_missing_imports = True\nfollow_imports = skip\n"
         "[mypy-tunedeco.*]\nignore_errors = True\n"
     )

@@ -2,7 +2,7 @@
 
 ``base`` is the protocol. ``grid``, ``random``, ``aging`` and ``evolution`` say which values;
 ``asha``, ``halving`` and ``stopping`` wrap one of them and say how many epochs. `resolve` finds one
-by name.
+by name. ``samplers`` has Optuna's, and ``study`` how they are asked.
 """
 
 from tunedeco.errors import ConfigurationError
@@ -14,6 +14,7 @@ from tunedeco.oracles.grid import Grid
 from tunedeco.oracles.halving import Hyperband, SuccessiveHalving
 from tunedeco.oracles.plain import PLAIN
 from tunedeco.oracles.random import Random
+from tunedeco.oracles.samplers import optuna
 from tunedeco.oracles.stopping import MedianStopping, PlateauStopping
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "SuccessiveHalving",
     "Wait",
     "describe",
+    "optuna",
     "resolve",
 ]
 

@@ -6,7 +6,7 @@ numbers from `tunedeco.randomness.stream(seed, len(trials), "purpose")`.
 """
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, final, runtime_checkable
 
@@ -103,5 +103,7 @@ def describe(oracle: Oracle) -> dict[str, Any]:
 def _plain(value: object) -> object:
     if isinstance(value, (str, int, float, bool, type(None))):
         return value
+    if isinstance(value, Mapping):
+        return {str(name): _plain(inner) for name, inner in value.items()}
     wrapped = callable(getattr(value, "next", None)) and not isinstance(value, type)
     return describe(value) if wrapped else repr(value)  # type: ignore[arg-type]  # an oracle
