@@ -1,13 +1,15 @@
 """Oracles decide what to try next; each is a pure function of (space, trials, seed).
 
 ``base`` is the protocol. ``grid``, ``random`` and ``evolution`` say which values; ``asha``,
-``halving`` and ``stopping`` wrap one of them and say how many epochs. `resolve` finds one by name.
+``halving`` and ``stopping`` wrap one of them and say how many epochs. ``given`` lets values that are
+known beforehand take the place of proposed ones. `resolve` finds one by name.
 """
 
 from tunedeco.errors import ConfigurationError
 from tunedeco.oracles.asha import ASHA
 from tunedeco.oracles.base import Continue, Decision, Done, Oracle, Scheduler, Start, Wait, describe
 from tunedeco.oracles.evolution import Evolution
+from tunedeco.oracles.given import Given, begins_with_defaults
 from tunedeco.oracles.grid import Grid
 from tunedeco.oracles.halving import Hyperband, SuccessiveHalving
 from tunedeco.oracles.plain import PLAIN
@@ -20,6 +22,7 @@ __all__ = [
     "Decision",
     "Done",
     "Evolution",
+    "Given",
     "Grid",
     "Hyperband",
     "MedianStopping",
@@ -30,6 +33,7 @@ __all__ = [
     "Start",
     "SuccessiveHalving",
     "Wait",
+    "begins_with_defaults",
     "describe",
     "resolve",
 ]

@@ -41,6 +41,11 @@ class Progress:
         with suppress(OSError):  # the terminal is gone, or the pipe is closed
             self._show(event)
 
+    def say(self, text: str) -> None:
+        """Print a line, above the bars if there are any."""
+        with suppress(OSError):
+            tqdm.write(text)
+
     def _show(self, event: Event) -> None:
         match event:
             case Built() | Resumed() if self._search is not None:
