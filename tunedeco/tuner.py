@@ -16,7 +16,7 @@ from tunedeco.budgets import Budgets, check_counts
 from tunedeco.decorator import Tunable, tunable
 from tunedeco.domains import Value
 from tunedeco.errors import ConfigurationError, SearchNotFound
-from tunedeco.events import Created, Ended, Event, Extended, Started, Trained
+from tunedeco.events import Created, Ended, Enqueued, Event, Extended, Started, Trained
 from tunedeco.executors import checkpoints, devices, processes
 from tunedeco.executors.base import Executor, Interrupted
 from tunedeco.journal.journal import load
@@ -30,6 +30,7 @@ from tunedeco.space import Space
 from tunedeco.translations import HyperModel
 from tunedeco.trial import Trial
 from tunedeco.units import seconds_in
+from tunedeco.warm_starts import Source, TakenOver
 
 if TYPE_CHECKING:
     import keras
@@ -319,7 +320,7 @@ class Tuner:
             defaults=begins_with_defaults(self.oracle),
         )
         # read now: one may live in this search's directory, and be moved aside
-        sources = [warm_starts.read(path, self.objective) for path in self.warm_start]
+        sources = warm_starts.read(self.warm_start, self.objective)
 
         def extended(state: SearchState) -> Extended:
             with clean_session(policy):
@@ -333,9 +334,7 @@ class Tuner:
         def observe(event: Event) -> None:
             if isinstance(event, Started):  # what a crash left undone goes, too
                 checkpoints.prune(self._checkpoints, keeping.needed(state, *keep))
-                if verbose:
-                    for line in messages.enqueued(fresh, taken, state):
-                        progress.say(line)
+                progress.say(messages.enqueued(events, taken, state))
             elif isinstance(event, (Trained, Ended)):
                 needed = keeping.needed(state, *keep)
                 checkpoints.prune(self._checkpoints, needed, state.unfinished)
@@ -350,17 +349,14 @@ class Tuner:
             )
             stack.callback(journal.close)
             self._state = state
-            known = space if state.created is None else state.space
-            fresh = enqueued.new(known, self._enqueued, state.enqueued)
-            taken = list(warm_starts.taken_over(sources, known, state.sources))
+            events, taken = self._known_beforehand(sources, space, state)
             progress = Progress(state, self.budgets.in_all(space.size, self.executions), verbose)
             search = Search(journal, state, self.oracle, executor, self.budgets, observe)
             stack.callback(executor.close)
             stack.callback(progress.close)
             caught = stack.enter_context(signals.caught(executor.interrupt))
             try:
-                begin = [*fresh, *(other.event for other in taken)]
-                worked = search.run(wanted, groups, freeze, begin)
+                worked = search.run(wanted, groups, freeze, events)
             except Interrupted:
                 stack.close()
                 if verbose:
@@ -371,6 +367,15 @@ class Tuner:
             print(messages.nothing_to_do(state.stopped, self.budgets))  # noqa: T201 (the answer to a call)
         if caught.signal is not None:  # it came too late to interrupt anything
             caught.leave()
+
+    def _known_beforehand(
+        self, sources: Sequence[Source], space: Space, state: SearchState
+    ) -> tuple[list[Enqueued], list[TakenOver]]:
+        """Return what is to be enqueued, and what of it comes from other searches."""
+        space = space if state.created is None else state.space
+        given = enqueued.new(space, self._enqueued, state.enqueued)
+        taken = list(warm_starts.taken_over(sources, space, state.sources))
+        return [*given, *(other.event for other in taken)], taken
 
     def _explored(self, policy: str, verbose: int) -> Space:
         """Return what the model function can ask for."""

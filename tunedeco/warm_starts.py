@@ -1,15 +1,15 @@
 """A warm start: the best configurations of another search are tried first in this one.
 
 Its configurations are taken over, and not its scores: another search had other data, other epochs
-or another objective, and what it scored says nothing beside this one's scores. That the first trials
-of a search come from a similar one was shown to save many others (Matthias Feurer, Jost Tobias
-Springenberg and Frank Hutter, "Initializing Bayesian Hyperparameter Optimization via
-Meta-Learning", AAAI 2015).
+or another objective, and what it scored means nothing beside this one's scores. To begin with what
+was best elsewhere is the warm start of Matthias Feurer, Jost Tobias Springenberg and Frank Hutter,
+"Initializing Bayesian Hyperparameter Optimization via Meta-Learning", AAAI 2015.
 
 Hyperparameters are found again by group and name; or by name alone, where only one has it here and
 only one has it there. A number that is not allowed here becomes the nearest one that is.
 """
 
+import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from tunedeco import exporting
-from tunedeco.conditions import Key
-from tunedeco.domains import Value
 from tunedeco.errors import ConfigurationError, ExportError, HyperparameterError, TunedecoError
 from tunedeco.events import Enqueued
 from tunedeco.journal.journal import FILE_NAME, load
@@ -31,7 +29,7 @@ from tunedeco.trial import configuration_key
 BEST = 5
 """How many different configurations are taken over from each search."""
 
-_MAX_BYTES = 2**29  # a list of ten thousand trials with all their epochs has a fifth of it
+_MAX_BYTES = 2**28  # a list of ten thousand trials, each with fifty epochs, has half of it
 
 
 @dataclass(frozen=True)
@@ -78,17 +76,21 @@ def paths(warm_start: object) -> tuple[str, ...]:
                 f"from one, or a list of these, not {path!r}"
             )
             raise ConfigurationError(msg)
-    return tuple(os.fspath(path) for path in found)  # type: ignore[call-overload]
+    return tuple(dict.fromkeys(map(os.fspath, found)))  # type: ignore[arg-type]  # as checked
 
 
-def read(path: str, objective: Objective) -> Source:
-    """Read another search; one that cannot be read says why.
+def read(paths: Iterable[str], objective: Objective) -> list[Source]:
+    """Read other searches; of one that cannot be read, return why.
 
     Args:
-        path: its directory or journal, or a JSON file: `Tuner.export_best`'s, or the output of
-            ``tunedeco trials --json``.
+        paths: the directory or journal of each, or a JSON file: `Tuner.export_best`'s, or the
+            output of ``tunedeco trials --json``.
         objective: says which scores are better in a list of trials, which does not.
     """
+    return [_source(path, objective) for path in paths]
+
+
+def _source(path: str, objective: Objective) -> Source:
     try:
         return Source(path, tuple(_ranked(Path(path), objective)))
     except TunedecoError as error:
@@ -115,8 +117,7 @@ def taken_over(
             raise source.problem
         fits: dict[str, _Fit] = {}
         for values in source.configurations:
-            fit = _fitted(space, values)
-            if fit.values and len(fits) < BEST:
+            if len(fits) < BEST and (fit := _fitted(space, values)).values:
                 fits.setdefault(configuration_key(fit.values), fit)
         used = fits.values()
         yield TakenOver(
@@ -143,8 +144,7 @@ def _fitted(space: Space, values: Values) -> _Fit:
     theirs = flat(values)
     here, there = Counter(h.name for h in space), Counter(name for _, name in theirs)
     alone = {key[1]: key for key in theirs if here[key[1]] == there[key[1]] == 1}
-    fitting: dict[Key, Value] = {}
-    moved, known = set(), set()
+    fitting, moved, known = {}, set(), set()
     for h in space:
         key = h.key if h.key in theirs else alone.get(h.name)
         if key is None:
@@ -154,7 +154,8 @@ def _fitted(space: Space, values: Values) -> _Fit:
             known.add(key)
             if not h.domain.contains(theirs[key]):
                 moved.add(h.key)
-    asked = [h for h in space if h.key in flat(space.asked(space.assigned(fitting)))]
+    whole = flat(space.asked(space.assigned(fitting)))
+    asked = [h for h in space if h.key in whole]
     return _Fit(
         nested((h, fitting[h.key]) for h in asked if h.key in fitting),
         tuple("/".join(key) for key in theirs if key not in known),
@@ -165,14 +166,16 @@ def _fitted(space: Space, values: Values) -> _Fit:
 
 def _ranked(path: Path, objective: Objective) -> list[Values]:
     """Return the configurations that have a score, the best one first."""
-    if path.name == FILE_NAME or not (path.is_file() or path.suffix == ".json"):
-        trials = [(t.loss, t.values) for t in load(path).trials if t.loss is not None]
-        return [values for _, values in sorted(trials, key=lambda trial: trial[0])]
+    is_file = path.suffix == ".json" or path.is_file()
+    if path.is_dir() or path.name == FILE_NAME or not is_file:
+        known = [(t.loss, t.values) for t in load(path).trials if t.loss is not None]
+        return [values for _, values in sorted(known, key=lambda trial: trial[0])]
     data = exporting.loaded(path, _MAX_BYTES)
     if isinstance(data, Mapping):
         return [exporting.parsed(data, str(path)).values]
     try:
-        scored = [(float(t["score"]), _nested(t["values"])) for t in data if t["score"] is not None]
+        trials = [(t["score"], _nested(t["values"])) for t in data if t["score"] is not None]
+        scored = [(float(score), values) for score, values in trials if math.isfinite(score)]
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
         msg = f"{path} is neither an exported search nor what `tunedeco trials --json` prints"
         raise ExportError(msg) from error

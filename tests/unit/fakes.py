@@ -245,7 +245,7 @@ def run_search(
         executions=executions,
         defaults=defaults,
     )
-    sources = [warm_starts.read(path, wanted.objective) for path in warm_start]
+    sources = warm_starts.read(warm_start, wanted.objective)
     executor = FakeExecutor(
         function,
         capacity=capacity,
@@ -269,9 +269,6 @@ def run_search(
         extend=(lambda state: carried_over(state, wanted, function)) if extend else None,
     )
     sizes: list[int] = []
-    known = state.space if state.created else space
-    events = enqueued.new(known, enqueue, state.enqueued)
-    events += [one.event for one in warm_starts.taken_over(sources, known, state.sources)]
 
     def observe(event: Event) -> None:
         sizes.append(journal.path.stat().st_size)
@@ -279,6 +276,9 @@ def run_search(
             executor.interrupt()
 
     with journal:
+        known = state.space if state.created else space
+        events = enqueued.new(known, enqueue, state.enqueued)
+        events += [one.event for one in warm_starts.taken_over(sources, known, state.sources)]
         search = Search(journal, state, oracle, executor, budgets, observe)
         try:
             worked, error = search.run(wanted, groups, freeze or {}, events), None

@@ -128,16 +128,13 @@ class SearchState:
                 return self._extended(event)
             case Enqueued():
                 self._check(self.created is not None, event, "the search does not exist yet")
+                sources = () if event.source is None else (event.source,)
                 new = self._enqueued(event.configurations)
-                return (
-                    new
-                    if event.source is None
-                    else new | {"sources": (*self.sources, event.source)}
-                )
+                return {**new, "sources": (*self.sources, *sources)}
             case Proposed():
                 self._check(self.created is not None, event, "the search does not exist yet")
                 self._check(event.trial == len(self.trials), event, "trials come in order")
-                return {"trial": self._proposed(event)} | self._dequeued(event.enqueued)
+                return {"trial": self._proposed(event), **self._dequeued(event.enqueued)}
             case Continued():
                 return self._continued(event)
             case Lost():

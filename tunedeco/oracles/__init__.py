@@ -1,8 +1,8 @@
 """Oracles decide what to try next; each is a pure function of (space, trials, seed).
 
 ``base`` is the protocol. ``grid``, ``random`` and ``evolution`` say which values; ``asha``,
-``halving`` and ``stopping`` wrap one of them and say how many epochs. ``given`` lets values that are
-known beforehand take the place of proposed ones. `resolve` finds one by name.
+``halving`` and ``stopping`` wrap one of them and say how many epochs. ``given`` puts known values
+in the place of proposed ones. `resolve` finds one by name.
 """
 
 from tunedeco.errors import ConfigurationError

@@ -15,7 +15,7 @@ from tunedeco.trial import Trial
 @final
 @dataclass(frozen=True)
 class Given:
-    """Begins the next trial with these values; how far trials are trained is as another oracle says.
+    """Begins the next trial with these values; another oracle says how far trials are trained.
 
     So a trial whose values were given stands in its bracket and on its rung like every other one.
     """
@@ -30,8 +30,9 @@ class Given:
             return given.next(space, trials, seed)
         if isinstance(self.oracle, Scheduler):
             decision = self.oracle.next(space, trials, seed)
-            starts = isinstance(decision, Start)
-            return replace(decision, values=self.values) if starts else decision
+            if isinstance(decision, Start):
+                return replace(decision, values=self.values)
+            return decision
         return Start(self.values)
 
 

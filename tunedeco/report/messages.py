@@ -23,12 +23,12 @@ def carried_over(event: Extended, state: SearchState) -> str:
 
 
 def enqueued(
-    fresh: Sequence[Enqueued], taken: Sequence[TakenOver], state: SearchState
+    events: Sequence[Enqueued], taken: Sequence[TakenOver], state: SearchState
 ) -> Iterator[str]:
     """Yield what is to be said of configurations that were just enqueued.
 
     Args:
-        fresh: those that the user gave.
+        events: all of them.
         taken: those of other searches.
         state: the search, with the values that it holds.
     """
@@ -45,7 +45,6 @@ def enqueued(
         ):
             if labels:
                 yield f"  {what}: {', '.join(labels)}"
-    events = [*fresh, *(other.event for other in taken)]
     queue = [values for event in events for values in event.configurations]
     trials = [trial for trial in state.trials if trial.state is not State.OUTSIDE]
     for one in waiting(queue, state.space, flat(state.pinned), trials):
