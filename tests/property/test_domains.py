@@ -49,6 +49,27 @@ def test_a_continuous_value_comes_back_almost(domain: Domain, position: float) -
 
 
 @given(any_domain, st.floats(0, 1))
+def test_the_nearest_to_a_value_of_the_domain_is_itself(domain: Domain, position: float) -> None:
+    """What is allowed is not moved."""
+    value = domain.decode(position)
+    near = domain.nearest(value)
+    assert (type(near), near) == (type(value), value)
+
+
+@given(rising_domains | continuous_domains, st.floats(-1e9, 1e9) | st.integers(), st.floats(0, 1))
+def test_no_value_is_nearer_than_the_nearest(
+    domain: Domain, number: float, position: float
+) -> None:
+    """Any number has a nearest value in a domain of numbers, and none of them lies between."""
+    near, other = domain.nearest(number), domain.decode(position)
+    assert domain.contains(near)
+    assert isinstance(near, (int, float))
+    assert isinstance(other, (int, float))
+    assert not near < other <= number
+    assert not number <= other < near
+
+
+@given(any_domain, st.floats(0, 1))
 def test_every_position_decodes_to_a_value_of_the_domain(domain: Domain, position: float) -> None:
     """Whatever an oracle does in the unit interval, what comes out is in the domain."""
     value = domain.decode(position)

@@ -279,8 +279,9 @@ def test_in_a_space_that_grows(tmp_path: Path) -> None:
     assert again.state.trials[3].values == {"default": {"units": 6, "rate": 0.4}}
 
 
-@pytest.mark.parametrize("oracle", [Random(), Evolution(3, 2), SuccessiveHalving(Evolution(3, 2))])
-@pytest.mark.parametrize("executions", [1, 2])
+@pytest.mark.parametrize(
+    ("oracle", "executions"), [(Random(), 2), (SuccessiveHalving(Evolution(3, 2)), 1)]
+)
 def test_cut_after_any_event_the_same_is_tried(
     tmp_path: Path, oracle: Oracle, executions: int
 ) -> None:
@@ -292,7 +293,7 @@ def test_cut_after_any_event_the_same_is_tried(
         return run_search(
             directory,
             oracle=oracle,
-            epoch_budget=20,
+            epoch_budget=14,
             max_epochs=4,
             defaults=True,
             executions=executions,
@@ -304,12 +305,11 @@ def test_cut_after_any_event_the_same_is_tried(
     journal = (tmp_path / "whole" / FILE_NAME).read_bytes()
     ends = [i + 1 for i, byte in enumerate(journal) if byte == ord("\n")]
     assert reference.state.sources
-    for event, (before, end) in enumerate(zip([0, *ends], ends, strict=False)):
-        for cut in (before, (before + end) // 2):
-            copy = tmp_path / f"{cut}"
-            copy.mkdir()
-            (copy / FILE_NAME).write_bytes(journal[:cut])
-            assert records(search(copy).state) == records(reference.state), event
+    for cut in ends:
+        copy = tmp_path / f"{cut}"
+        copy.mkdir()
+        (copy / FILE_NAME).write_bytes(journal[:cut])
+        assert records(search(copy).state) == records(reference.state)
 
 
 def test_the_other_search_may_be_gone(tmp_path: Path) -> None:
