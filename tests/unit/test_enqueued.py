@@ -340,6 +340,7 @@ def test_compacted_and_repaired(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_bytes(b"".join(rows))
     assert len(repair(tmp_path).damages) == 1
     assert load(tmp_path).queue == ()
+    assert load(tmp_path).enqueued == ("{}", '{"training":{"rate":0.9}}')
     again = run_search(tmp_path, max_trials=4, **options)
     assert values(again)[:2] == values(run)
     assert values(again)[2] == WIDE
@@ -378,6 +379,7 @@ def here_fn() -> Curve:
         ),
         ({"old": {"depth": 1}, "default": {"gone": 0.3}}, {"new": {"depth": 2}}),
         ({"old": {"depth": 9}, "optimizer": {"rate": "high"}}, {"new": {"depth": 4}}),
+        ({"old": {"depth": 1}, "older": {"depth": 3}}, None),
         ({"default": {"units": True, "activation": None}}, None),
     ],
 )
