@@ -401,7 +401,7 @@ class _Spaced(Domain):
         if not _number(value):
             return None
         inside = min(max(value, self.start), self.stop)
-        if not math.isclose(value, inside, rel_tol=_CLOSE):
+        if not _close(value, inside):
             return None
         index = self.index(inside)
         near = abs(self._steps(inside) - index) <= _CLOSE_STEPS
@@ -514,7 +514,7 @@ class Float(Domain):
         value = plain(value, "a value")
         if _number(value):
             inside = min(max(value, self.low), self.high)
-            if math.isclose(value, inside, rel_tol=_CLOSE):
+            if _close(value, inside):
                 return float(inside)
         msg = f"{value!r} is not in {self}"
         raise HyperparameterError(msg)
@@ -641,6 +641,14 @@ def plain(value: object, what: str) -> Value:
 def _number(value: Value) -> TypeGuard[int | float]:
     """Return whether a (plain) value is an int or a float, and not a bool."""
     return type(value) in (int, float)
+
+
+def _close(value: float, inside: float) -> bool:
+    """Return whether a number is as good as one within the ends."""
+    try:
+        return math.isclose(value, inside, rel_tol=_CLOSE)
+    except OverflowError:  # a whole number that no float can hold
+        return False
 
 
 def _flag(value: object, name: str) -> bool:
