@@ -70,6 +70,14 @@ class Domain:
             raise HyperparameterError(msg)
         return self.at(index)
 
+    def nearest(self, value: object) -> Value:
+        """Return this domain's own value that is nearest to a number, on its own scale.
+
+        Raises:
+            HyperparameterError: it is no number, or the domain has none, and no equal value.
+        """
+        return self.canonical(value)
+
     def checked_default(self, default: object) -> Value:
         """Return this domain's own value that equals a default.
 
@@ -183,6 +191,14 @@ class Choice(Domain):
             sorted(numbers, reverse=True),  # type: ignore[type-var]
         )
 
+    def nearest(self, value: object) -> Value:
+        value = plain(value, "a value")
+        numbers = [own for own in self.values if _number(own)]
+        if not _number(value) or len(numbers) < self.size or self._find(value) is not None:
+            return self.canonical(value)
+        inside = min(max(value, min(numbers)), max(numbers))
+        return min(numbers, key=lambda own: abs(own - inside))
+
     def at(self, index: int) -> Value:
         return self.values[index]
 
@@ -261,6 +277,13 @@ class Range(Domain):
     @property
     def even(self) -> bool:
         return not self.log or self.size == 1
+
+    def nearest(self, value: object) -> Value:
+        value = plain(value, "a value")
+        if not _number(value):
+            return self.canonical(value)
+        inside = min(max(value, self.start), self.at(self.size - 1))
+        return self.at(round((inside - self.start) / self.step))
 
     def at(self, index: int) -> int:
         return self.start + index * self.step
@@ -342,6 +365,12 @@ class _Spaced(Domain):
     def size(self) -> int:
         return self.num_buckets
 
+    def nearest(self, value: object) -> Value:
+        value = plain(value, "a value")
+        if not _number(value):
+            return self.canonical(value)
+        return self.at(self.index(min(max(value, self.start), self.stop)))
+
     def at(self, index: int) -> float:
         if index == 0:
             return self.start
@@ -372,7 +401,7 @@ class _Spaced(Domain):
         if not _number(value):
             return None
         inside = min(max(value, self.start), self.stop)
-        if not math.isclose(value, inside, rel_tol=_CLOSE):
+        if not _close(value, inside):
             return None
         index = self.index(inside)
         near = abs(self._steps(inside) - index) <= _CLOSE_STEPS
@@ -485,10 +514,15 @@ class Float(Domain):
         value = plain(value, "a value")
         if _number(value):
             inside = min(max(value, self.low), self.high)
-            if math.isclose(value, inside, rel_tol=_CLOSE):
+            if _close(value, inside):
                 return float(inside)
         msg = f"{value!r} is not in {self}"
         raise HyperparameterError(msg)
+
+    def nearest(self, value: object) -> float:
+        value = plain(value, "a value")
+        inside = min(max(value, self.low), self.high) if _number(value) else value
+        return self.canonical(inside)
 
     def encode(self, value: Value) -> float:
         assert isinstance(value, (int, float))
@@ -607,6 +641,14 @@ def plain(value: object, what: str) -> Value:
 def _number(value: Value) -> TypeGuard[int | float]:
     """Return whether a (plain) value is an int or a float, and not a bool."""
     return type(value) in (int, float)
+
+
+def _close(value: float, inside: float) -> bool:
+    """Return whether a number is as good as one within the ends."""
+    try:
+        return math.isclose(value, inside, rel_tol=_CLOSE)
+    except OverflowError:  # a whole number that no float can hold
+        return False
 
 
 def _flag(value: object, name: str) -> bool:

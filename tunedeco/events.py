@@ -48,6 +48,8 @@ class Created(Event):
     """How often each trial is trained, from a seed of its own each time."""
     folds: int | None = None
     """Into how many parts the data is cut, each execution being judged on another one."""
+    defaults: bool = False
+    """Whether the first trial has the default values of the code."""
 
     def to_json(self) -> dict[str, Any]:
         return super().to_json() | {
@@ -113,6 +115,22 @@ class Extended(Event):
 
 @final
 @dataclass(frozen=True)
+class Enqueued(Event):
+    """Configurations were known beforehand, and are to be tried before an oracle is asked."""
+
+    kind: ClassVar[str] = "enqueued"
+    configurations: tuple[Values, ...]
+    """In this order; what one lacks is completed when it is its turn."""
+    source: str | None = None
+    """The other search that they were taken from; None where they were given."""
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Enqueued":
+        return cls(**{**data, "configurations": tuple(data["configurations"])})
+
+
+@final
+@dataclass(frozen=True)
 class Proposed(Event):
     """The oracle asked for a trial of these values, up to this epoch."""
 
@@ -122,6 +140,8 @@ class Proposed(Event):
     until: int
     bracket: int | None = None
     rung: int | None = None
+    enqueued: Values | None = None
+    """The configuration that had been enqueued, if its turn it was; ``{}`` for all defaults."""
 
 
 @final
@@ -248,8 +268,8 @@ class Stopped(Event):
 _KINDS: dict[str, type[Event]] = {
     event.kind: event
     for event in (
-        *(Created, Started, Extended, Proposed, Continued, Resumed, Built, Trained, Lost, Ended),
-        Stopped,
+        *(Created, Started, Extended, Enqueued, Proposed, Continued, Resumed, Built, Trained),
+        *(Lost, Ended, Stopped),
     )
 }
 _FIELDS = {event: tuple(f.name for f in fields(event)) for event in _KINDS.values()}  # type: ignore[arg-type]

@@ -41,25 +41,45 @@ def read(source: str | os.PathLike[str] | Mapping[str, Any]) -> Export:
         ExportError: there is no such file, or it is not what `write` wrote.
     """
     if isinstance(source, Mapping):
-        return _parsed(source, "the exported object")
-    path = Path(source)
+        return parsed(source, "the exported object")
+    return parsed(loaded(Path(source)), str(source))
+
+
+def loaded(path: Path, most: int = _MAX_BYTES) -> Any:  # noqa: ANN401 (whatever JSON holds)
+    """Read a JSON file that somebody may have written by hand.
+
+    Args:
+        path: the file.
+        most: how many bytes it may have.
+
+    Raises:
+        ExportError: there is no such file, it is too large, or it is not JSON.
+    """
     try:
         with path.open("rb") as file:
-            content = file.read(_MAX_BYTES + 1)
-        if len(content) > _MAX_BYTES:
-            msg = f"{path} is too large for an exported search ({_MAX_BYTES // 2**20} MiB at most)"
+            content = file.read(most + 1)
+        if len(content) > most:
+            msg = f"{path} is too large for an exported search ({most // 2**20} MiB at most)"
             raise ExportError(msg)
-        data = json.loads(content)
+        return json.loads(content)
     except OSError as error:
         msg = f"cannot read {path}: {error.strerror or error}"
         raise ExportError(msg) from error
     except (ValueError, RecursionError) as error:
         msg = f"{path} is not JSON: {error}"
         raise ExportError(msg) from error
-    return _parsed(data, str(path))
 
 
-def _parsed(data: object, source: str) -> Export:
+def parsed(data: object, source: str) -> Export:
+    """Return what an exported object holds.
+
+    Args:
+        data: what was in the file.
+        source: how an error names it.
+
+    Raises:
+        ExportError: it is not what `write` wrote.
+    """
     if not isinstance(data, Mapping) or not is_export(data):
         msg = f"{source} is not a search that tunedeco exported: it has no schema {SCHEMA!r}"
         raise ExportError(msg)

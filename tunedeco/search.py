@@ -8,7 +8,7 @@ import contextlib
 import itertools
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from types import MappingProxyType
 from typing import Any
@@ -18,11 +18,13 @@ from tunedeco.budgets import Budgets
 from tunedeco.circumstances import circumstances
 from tunedeco.conditions import Key
 from tunedeco.domains import Value
+from tunedeco.enqueued import Waiting, waiting
 from tunedeco.errors import HyperparameterError, OracleError, TooManyFailures
 from tunedeco.events import (
     Continued,
     Created,
     Ended,
+    Enqueued,
     Event,
     Lost,
     Proposed,
@@ -34,8 +36,8 @@ from tunedeco.events import (
 from tunedeco.executors.base import Executor, Interrupted, Slice
 from tunedeco.journal.journal import Journal
 from tunedeco.journal.search_state import SearchState
-from tunedeco.oracles import Continue, Decision, Done, Oracle, Scheduler, Start, Wait
-from tunedeco.space import Space, flat, nested
+from tunedeco.oracles import Continue, Decision, Done, Given, Oracle, Scheduler, Start, Wait
+from tunedeco.space import Space, Values, flat, nested
 from tunedeco.trial import UNFINISHED, State, Trial
 
 MAX_REJECTIONS = 100
@@ -84,6 +86,7 @@ class Search:
         wanted: Created,
         groups: Collection[str] | None = None,
         freeze: Mapping[str, Any] = MappingProxyType({}),
+        enqueue: Sequence[Enqueued] = (),
     ) -> bool:
         """Search until a budget ends it; return False if there was nothing to do.
 
@@ -91,6 +94,7 @@ class Search:
             wanted: what to create where the journal is empty.
             groups: those that are searched, the others held at the best known values; None: all.
             freeze: values to hold.
+            enqueue: what is known, to be tried before the oracle is asked.
 
         Raises:
             ConfigurationError: there is no such group or value to hold.
@@ -101,6 +105,8 @@ class Search:
         state = self._state
         if state.created is None:
             self._record(wanted)
+        for event in enqueue:
+            self._record(event)
         self._seed = wanted.seed
         self._pinned = self._pins(groups, freeze)
         self._check_failures()
@@ -260,7 +266,9 @@ class Search:
             return spent
         trials = tuple(t for t in state.trials if t.state is not State.OUTSIDE)
         full = budgets.max_trials is not None and len(trials) >= budgets.max_trials
-        decision = self._finish(trials) if full else self._oracle.next(*self._asked(trials))
+        known = None if full else self._known(trials)
+        oracle = self._oracle if known is None else Given(known.whole or {}, self._oracle)
+        decision = self._finish(trials) if full else oracle.next(*self._asked(trials))
         match decision:
             case Wait():
                 return None
@@ -271,7 +279,7 @@ class Search:
             case Start() if not full:
                 if left is not None and left < budgets.min_epochs:
                     return "epoch_budget"
-                return self._proposed(decision)
+                return self._proposed(decision, None if known is None else known.values)
         msg = (
             f"{type(self._oracle).__name__} must answer with Start(values), Wait(), Done() or "
             f"Continue(trial, until), and answered {decision!r}"
@@ -283,11 +291,17 @@ class Search:
         space = self._state.space
         return narrowing.pinned(space, self._pinned) if self._pinned else space, trials, self._seed
 
+    def _known(self, trials: tuple[Trial, ...]) -> Waiting | None:
+        """Return what is to be tried before the oracle is asked, if anything waits."""
+        state = self._state
+        queue = waiting(state.queue, state.space, self._pinned, trials)
+        return next((w for w in queue if w.whole is not None and w.trial is None), None)
+
     def _finish(self, trials: tuple[Trial, ...]) -> Decision:
         """Return what the oracle wants where no more trials may be started."""
         return self._oracle.finish(trials) if isinstance(self._oracle, Scheduler) else Done()
 
-    def _proposed(self, decision: Start) -> Proposed:
+    def _proposed(self, decision: Start, enqueued: Values | None = None) -> Proposed:
         until = self._epoch(decision.until)
         space, _, _ = self._asked(())
         try:
@@ -295,7 +309,8 @@ class Search:
         except (HyperparameterError, AttributeError) as error:
             msg = f"{type(self._oracle).__name__} proposed a trial outside the space: {error}"
             raise OracleError(msg) from error
-        return Proposed(len(self._state.trials), values, until, decision.bracket, decision.rung)
+        number = len(self._state.trials)
+        return Proposed(number, values, until, decision.bracket, decision.rung, enqueued)
 
     def _continued(self, decision: Continue) -> Continued:
         trials, number = self._state.trials, decision.trial

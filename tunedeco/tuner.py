@@ -11,25 +11,26 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunedeco import exporting, keeping, signals, tracing
+from tunedeco import enqueued, exporting, keeping, signals, tracing, warm_starts
 from tunedeco.budgets import Budgets, check_counts
 from tunedeco.decorator import Tunable, tunable
 from tunedeco.domains import Value
 from tunedeco.errors import ConfigurationError, SearchNotFound
-from tunedeco.events import Created, Ended, Event, Extended, Started, Trained
+from tunedeco.events import Created, Ended, Enqueued, Event, Extended, Started, Trained
 from tunedeco.executors import checkpoints, devices, processes
 from tunedeco.executors.base import Executor, Interrupted
 from tunedeco.journal.journal import load
 from tunedeco.journal.search_state import SearchState
 from tunedeco.objective import Objective
 from tunedeco.opening import carried_over, open_search
-from tunedeco.oracles import Grid, Oracle, describe, resolve
+from tunedeco.oracles import Grid, Oracle, begins_with_defaults, describe, resolve
 from tunedeco.report import messages, tables
 from tunedeco.search import Search
 from tunedeco.space import Space
 from tunedeco.translations import HyperModel
 from tunedeco.trial import Trial
 from tunedeco.units import seconds_in
+from tunedeco.warm_starts import Source, TakenOver
 
 if TYPE_CHECKING:
     import keras
@@ -80,6 +81,9 @@ class Tuner:
         overwrite: move a search that lives in the directory aside, and begin a new one.
         extend: make a search that lives in the directory with another space, oracle or seed into
             this one: its trials that still lie in the space count, the others are set aside.
+        warm_start: another search, or several: its directory, or a JSON file that was exported
+            from it. Its best configurations are tried first, as far as they fit; its scores do not
+            count here.
 
     Raises:
         ConfigurationError: an argument is wrong; says which.
@@ -112,6 +116,7 @@ class Tuner:
         keep: int = 1,
         overwrite: bool = False,
         extend: bool = False,
+        warm_start: "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None" = None,
     ) -> None:
         self._tunable: Tunable[..., object] = tunable(model_fn)
         self.model_fn = self._tunable.alone
@@ -156,9 +161,31 @@ class Tuner:
             raise ConfigurationError(msg)
         self.overwrite = overwrite
         self.extend = extend
+        self.warm_start = warm_starts.paths(warm_start)
+        self._enqueued: tuple[Mapping[str, Any], ...] = ()
         default = Path("runs", re.sub(r"\W+", "-", self.name).strip("-") or "search")
         self.directory = default if directory is None else Path(directory)
         self._state: SearchState | None = None
+
+    def enqueue(self, *configurations: Mapping[str, Any]) -> None:
+        """Have configurations tried before any that the oracle proposes, in this order.
+
+        Call it before `search`, as often as you like. What one lacks has its default, or the value
+        it is held at. What was enqueued before is not tried again, so a program that enqueues can
+        be run again; nor is what some trial has had.
+
+        Args:
+            configurations: each ``{group: {name: value}}``, or ``{name: value}`` where the name is
+                unique; ``{}`` for the defaults of the code.
+
+        Raises:
+            ConfigurationError: one is no mapping; or, where the space is known already, a name or
+                a value is not in it. Else `search` raises that, before anything is trained.
+        """
+        space = vars(self._tunable).get("space")  # where somebody has asked for it
+        if space is not None and self._state is not None:
+            space = space.extended(h for h in self._state.space if h.key not in space.by_key)
+        self._enqueued += enqueued.checked(space, configurations)
 
     def search(
         self,
@@ -292,7 +319,10 @@ class Tuner:
             self.seed,
             executions=self.executions,
             folds=self.folds,
+            defaults=begins_with_defaults(self.oracle),
         )
+        # read now: one may live in this search's directory, and be moved aside
+        sources = warm_starts.read(self.warm_start, self.objective)
 
         def extended(state: SearchState) -> Extended:
             with clean_session(policy):
@@ -306,6 +336,7 @@ class Tuner:
         def observe(event: Event) -> None:
             if isinstance(event, Started):  # what a crash left undone goes, too
                 checkpoints.prune(self._checkpoints, keeping.needed(state, *keep))
+                progress.say(messages.enqueued(events, taken, state))
             elif isinstance(event, (Trained, Ended)):
                 needed = keeping.needed(state, *keep)
                 checkpoints.prune(self._checkpoints, needed, state.unfinished)
@@ -320,13 +351,14 @@ class Tuner:
             )
             stack.callback(journal.close)
             self._state = state
+            events, taken = self._known_beforehand(sources, space, state)
             progress = Progress(state, self.budgets.in_all(space.size, self.executions), verbose)
             search = Search(journal, state, self.oracle, executor, self.budgets, observe)
             stack.callback(executor.close)
             stack.callback(progress.close)
             caught = stack.enter_context(signals.caught(executor.interrupt))
             try:
-                worked = search.run(wanted, groups, freeze)
+                worked = search.run(wanted, groups, freeze, events)
             except Interrupted:
                 stack.close()
                 if verbose:
@@ -337,6 +369,15 @@ class Tuner:
             print(messages.nothing_to_do(state.stopped, self.budgets))  # noqa: T201 (the answer to a call)
         if caught.signal is not None:  # it came too late to interrupt anything
             caught.leave()
+
+    def _known_beforehand(
+        self, sources: Sequence[Source], space: Space, state: SearchState
+    ) -> tuple[list[Enqueued], list[TakenOver]]:
+        """Return what is to be enqueued, and what of it comes from other searches."""
+        space = space if state.created is None else state.space
+        given = enqueued.new(space, self._enqueued, state.enqueued)
+        taken = list(warm_starts.taken_over(sources, space, state.sources))
+        return [*given, *(other.event for other in taken)], taken
 
     def _explored(self, policy: str, verbose: int) -> Space:
         """Return what the model function can ask for."""

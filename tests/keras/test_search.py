@@ -91,6 +91,30 @@ def test_groups_and_frozen_values(arrays: Arrays, make_tuner: MakeTuner) -> None
         run(tuner, arrays, groups=["dens"])
 
 
+@pytest.mark.once
+def test_what_is_known_is_tried_first(
+    arrays: Arrays, make_tuner: MakeTuner, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The defaults, then what was enqueued, then the best of another search; and it says so."""
+    other = run(make_tuner(directory="other", max_epochs=1), arrays)
+    assert other.trials[0].values == other.space.defaults
+    known = {"max_epochs": 1, "warm_start": [Path("other")]}
+    for trials in (2, 4):  # the same program, run again with more
+        tuner = make_tuner(**known, max_trials=trials)
+        tuner.enqueue({"rate": 0.5}, {"optimizer": {"learning_rate": 0.03}})
+        run(tuner, arrays, verbose=1)
+    found = [trial.values for trial in tuner.trials]
+    assert found[0] == found[1] | {"dense": {"rate": 0.1, "units": 4}} == other.space.defaults
+    assert found[1]["dense"] == {"rate": 0.5, "units": 4}
+    assert found[2] == other.trials[1].values
+    assert len({str(values) for values in found}) == 4
+    said = capsys.readouterr().out
+    assert said.count("warm start: 2 of the 2 configurations in other are tried first") == 1
+    tuner.enqueue({"units": 5})
+    with pytest.raises(ConfigurationError, match=r"enqueue: dense/units: 5 is not in 4 to 12"):
+        run(tuner, arrays)
+
+
 def test_the_designs_snippet(tmp_path: Path) -> None:
     """The design's snippet finds its space, searches, exports, and builds from the export."""
     draw = np.random.RandomState(0)

@@ -13,13 +13,14 @@ from unittest import mock
 import numpy as np
 from hypothesis import strategies as st
 
-from tunedeco import Choice, Range, exporting, tunable
+from tunedeco import Choice, Objective, Range, domains, exporting, tunable, warm_starts
 from tunedeco.cli import main
 from tunedeco.errors import CheckpointError, TunedecoError
 from tunedeco.executors import checkpoints
 from tunedeco.journal import lines
 from tunedeco.journal.journal import FILE_NAME, Journal, load
 from tunedeco.report import tables
+from tunedeco.space import Hyperparameter, Space
 
 KEPT = Path(__file__).parents[1] / "data" / "journal-1"
 
@@ -27,6 +28,11 @@ JOURNAL = (KEPT / FILE_NAME).read_bytes()
 with Journal(KEPT) as _journal:
     EVENTS = [event.to_json() for event in _journal.events()]
 EXPORT = tables.export(load(KEPT))
+_VALUES = {"optimizer": "sgd", "units": 9, "rate": 1, "momentum": 2.0, "depth": 3, "deep": True}
+TRIALS = [
+    {"score": 0.1, "values": {"default": _VALUES}},
+    {"score": None, "values": {"training": {"optimizer": "adam"}}},
+]
 COMMANDS = [
     *(["status"], ["status", "--json"], ["trials"], ["trials", "--json"], ["best"]),
     *(["best", "--json"], ["export", "-o", "-"], ["doctor"], ["doctor", "--json"]),
@@ -143,16 +149,17 @@ def byte_files(draw: st.DrawFn, whole: bytes) -> bytes:
 
 
 @st.composite
-def exports(draw: st.DrawFn) -> bytes:
+def exports(draw: st.DrawFn, whole: Any) -> bytes:
     """Draw exported files that are JSON, and not what was exported."""
-    tree = [json.loads(json.dumps(EXPORT))]
+    tree = [json.loads(json.dumps(whole))]
     for _ in range(draw(st.integers(1, 3))):
         _mutated(draw, tree)
     return json.dumps(tree[0] if tree else None).encode()
 
 
 journals = event_journals() | byte_files(JOURNAL)
-export_files = exports() | byte_files(json.dumps(EXPORT).encode())
+export_files = exports(EXPORT) | byte_files(json.dumps(EXPORT).encode())
+trial_files = exports(TRIALS)
 
 
 def _archive() -> bytes:
@@ -188,6 +195,17 @@ def model_fn() -> tuple[Any, ...]:
     return optimizer, Range("units", 8, 32, 8)
 
 
+SPACE = Space(
+    (
+        *model_fn.space,
+        Hyperparameter("default", "rate", domains.Logarithmic(1e-4, 1e-1, 4), 1e-4),
+        Hyperparameter("default", "momentum", domains.Float(0, 1), 0.5),
+        Hyperparameter("default", "depth", domains.Choice((1, 2, 4)), 1),
+        Hyperparameter("default", "deep", domains.Boolean(), False),
+    )
+)
+
+
 def open_export(data: bytes) -> None:
     """Read an exported file and build from it; errors of ours are well."""
     with tempfile.TemporaryDirectory() as directory:
@@ -197,6 +215,24 @@ def open_export(data: bytes) -> None:
             exporting.read(path)
         with contextlib.suppress(TunedecoError):
             model_fn.build(path)
+        begin_with(path)
+
+
+def begin_with(path: Path) -> None:
+    """Take over what a file holds; all of it lies in the space, or it is refused."""
+    sources = warm_starts.read([str(path)], Objective("val_loss"))
+    with contextlib.suppress(TunedecoError):
+        for other in warm_starts.taken_over(sources, SPACE, ()):
+            for values in other.event.configurations:
+                assert SPACE.checked(values) == values
+
+
+def open_trials(data: bytes) -> None:
+    """Read a list of trials; errors of ours are well."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "trials.json")
+        path.write_bytes(data)
+        begin_with(path)
 
 
 def open_checkpoint(data: bytes) -> None:

@@ -9,6 +9,7 @@ from strategies import any_domain, continuous_domains, finite_domains, rising_do
 
 from tunedeco.domains import Choice, Domain, Fixed, Float, Range, domain_from_json
 
+numbers = st.floats(-1e9, 1e9) | st.integers() | st.sampled_from([10**400, -(10**400)])
 indices = st.floats(0, 1, exclude_max=True)
 
 
@@ -46,6 +47,27 @@ def test_a_continuous_value_comes_back_almost(domain: Domain, position: float) -
         assert math.isclose(back, value, rel_tol=1e-9, abs_tol=5e-324)
     else:
         assert abs(back - value) <= 1e-9 * (domain.high - domain.low) + 4 * math.ulp(value)
+
+
+@given(any_domain, st.floats(0, 1))
+def test_the_nearest_to_a_value_of_the_domain_is_itself(domain: Domain, position: float) -> None:
+    """What is allowed is not moved."""
+    value = domain.decode(position)
+    near = domain.nearest(value)
+    assert (type(near), near) == (type(value), value)
+
+
+@given(rising_domains | continuous_domains, numbers, st.floats(0, 1))
+def test_no_value_is_nearer_than_the_nearest(
+    domain: Domain, number: float, position: float
+) -> None:
+    """Any number has a nearest value in a domain of numbers, and none of them lies between."""
+    near, other = domain.nearest(number), domain.decode(position)
+    assert domain.contains(near)
+    assert isinstance(near, (int, float))
+    assert isinstance(other, (int, float))
+    assert not near < other <= number
+    assert not number <= other < near
 
 
 @given(any_domain, st.floats(0, 1))

@@ -16,6 +16,7 @@ from tunedeco.events import (
     Built,
     Created,
     Ended,
+    Enqueued,
     Event,
     Proposed,
     Resumed,
@@ -100,7 +101,12 @@ def _steps(expected: Expected) -> list[st.SearchStrategy[Event]]:
             st.builds(Ended, trial, ends, errors),
             st.builds(Built, trial, values, met, st.integers(0), texts, json_trees),
         ]
-    steps.append(st.builds(Proposed, st.just(count), values, st.integers(1, 9)))
+    steps.append(
+        st.builds(
+            *(Proposed, st.just(count), values, st.integers(1, 9)),
+            enqueued=st.none() | st.just({}) | values,
+        )
+    )
     if count:
         steps.append(
             st.integers(0, count - 1).flatmap(
@@ -113,6 +119,7 @@ def _steps(expected: Expected) -> list[st.SearchStrategy[Event]]:
         *steps,
         st.builds(Started, st.dictionaries(texts, st.integers(), max_size=2), runtimes),
         st.builds(Stopped, texts),
+        st.builds(Enqueued, st.lists(values, max_size=2).map(tuple), st.none() | texts),
     ]
 
 

@@ -11,6 +11,8 @@ from hostile import (
     open_checkpoint,
     open_export,
     open_journal,
+    open_trials,
+    trial_files,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,8 +28,15 @@ def test_journals(data: bytes, command: list[str]) -> None:
 @given(export_files)
 @settings(max_examples=100)
 def test_exports(data: bytes) -> None:
-    """Any file given as an exported search builds a model, or is refused."""
+    """Any file given as an exported search builds a model, begins a search, or is refused."""
     open_export(data)
+
+
+@given(trial_files)
+@settings(max_examples=100)
+def test_lists_of_trials(data: bytes) -> None:
+    """Any list of trials given as another search is taken over within the space, or refused."""
+    open_trials(data)
 
 
 @given(checkpoint_files)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tunedeco import Choice, Linear, Objective, Range, tracing
+from tunedeco import Choice, Linear, Objective, Range, enqueued, tracing, warm_starts
 from tunedeco.budgets import Budgets
 from tunedeco.errors import CheckpointError, TunedecoError
 from tunedeco.events import Built, Created, Ended, Event, Resumed, Trained
@@ -228,6 +228,9 @@ def run_search(
     traces: int = MAX_TRACES,
     groups: Sequence[str] | None = None,
     freeze: Mapping[str, Any] | None = None,
+    defaults: bool = False,
+    enqueue: Sequence[Mapping[str, Any]] = (),
+    warm_start: Sequence[str] = (),
 ) -> Run:
     """Search as the tuner does, on a real journal; errors of ours are returned, with the state.
 
@@ -238,8 +241,11 @@ def run_search(
     if isinstance(oracle, Scheduler):
         oracle = oracle.within(min_epochs, max_epochs)
     wanted = Created(
-        *("model_fn", Objective(objective), space, describe(oracle), seed), executions=executions
+        *("model_fn", Objective(objective), space, describe(oracle), seed),
+        executions=executions,
+        defaults=defaults,
     )
+    sources = warm_starts.read(warm_start, wanted.objective)
     executor = FakeExecutor(
         function,
         capacity=capacity,
@@ -270,9 +276,12 @@ def run_search(
             executor.interrupt()
 
     with journal:
+        known = state.space if state.created else space
+        events = enqueued.new(known, enqueue, state.enqueued)
+        events += [one.event for one in warm_starts.taken_over(sources, known, state.sources)]
         search = Search(journal, state, oracle, executor, budgets, observe)
         try:
-            worked, error = search.run(wanted, groups, freeze or {}), None
+            worked, error = search.run(wanted, groups, freeze or {}, events), None
         except (TunedecoError, Interrupted) as raised:
             worked, error = None, raised
     assert _shown(load(directory)) == _shown(state)  # the journal and the memory never differ

@@ -11,6 +11,7 @@ from tunedeco.events import (
     Continued,
     Created,
     Ended,
+    Enqueued,
     Event,
     Extended,
     Lost,
@@ -23,7 +24,7 @@ from tunedeco.events import (
 from tunedeco.journal.executions import together
 from tunedeco.objective import Objective
 from tunedeco.space import Space, Values, flat
-from tunedeco.trial import UNFINISHED, Epoch, State, Trial
+from tunedeco.trial import UNFINISHED, Epoch, State, Trial, configuration_key
 
 Changes = Mapping[str, Any]
 """What an event changes in a state."""
@@ -44,6 +45,12 @@ class SearchState:
     """Those of the latest run."""
     pinned: Values = field(default_factory=dict)
     """What the latest run does not search, and the values it holds it at."""
+    queue: tuple[Values, ...] = ()
+    """What was enqueued and no trial was begun with, in order; ``{}`` stands for all defaults."""
+    enqueued: tuple[str, ...] = ()
+    """The keys of all that was ever enqueued."""
+    sources: tuple[str, ...] = ()
+    """The other searches from which configurations were taken over."""
     sessions: list[Mapping[str, Any]] = field(default_factory=list)
     """The circumstances of each run, in order."""
     epochs: int = 0
@@ -107,7 +114,8 @@ class SearchState:
         match event:
             case Created():
                 self._check(self.created is None, event, "the search exists already")
-                return {"created": event, "space": event.space}
+                first = self._enqueued(({},)) if event.defaults else {}
+                return {"created": event, "space": event.space, **first}
             case Started():
                 return {
                     "budgets": event.budgets,
@@ -118,10 +126,15 @@ class SearchState:
                 }
             case Extended():
                 return self._extended(event)
+            case Enqueued():
+                self._check(self.created is not None, event, "the search does not exist yet")
+                sources = () if event.source is None else (event.source,)
+                new = self._enqueued(event.configurations)
+                return {**new, "sources": (*self.sources, *sources)}
             case Proposed():
                 self._check(self.created is not None, event, "the search does not exist yet")
                 self._check(event.trial == len(self.trials), event, "trials come in order")
-                return {"trial": self._proposed(event)}
+                return {"trial": self._proposed(event), **self._dequeued(event.enqueued)}
             case Continued():
                 return self._continued(event)
             case Lost():
@@ -158,6 +171,23 @@ class SearchState:
             "epochs": sum(t.trained for t in known if t.number not in outside),
             "failures": [],
             "stopped": None,
+        }
+
+    def _enqueued(self, configurations: Sequence[Values]) -> dict[str, Any]:
+        """Return what changes when these are enqueued; nothing is a second time."""
+        new = {configuration_key(values): values for values in configurations}
+        new = {key: values for key, values in new.items() if key not in self.enqueued}
+        return {"queue": (*self.queue, *new.values()), "enqueued": (*self.enqueued, *new)}
+
+    def _dequeued(self, values: Values | None) -> Changes:
+        """Return what changes when a trial is begun with one that was enqueued, if it was."""
+        if values is None:
+            return {}
+        key = configuration_key(values)
+        return {
+            "queue": tuple(v for v in self.queue if configuration_key(v) != key),
+            # where the event that enqueued it is lost, this one still says so
+            "enqueued": tuple(dict.fromkeys((*self.enqueued, key))),
         }
 
     def _proposed(self, event: Proposed) -> Trial:

@@ -1,8 +1,9 @@
 """Oracles decide what to try next; each is a pure function of (space, trials, seed).
 
-``base`` is the protocol. ``grid``, ``random``, ``aging`` and ``evolution`` say which values;
-``asha``, ``halving`` and ``stopping`` wrap one of them and say how many epochs. `resolve` finds one
-by name. ``samplers`` has Optuna's, and ``study`` how they are asked.
+``base`` is the protocol. ``grid``, ``random``, ``aging`` and ``evolution`` say which values, and
+``samplers`` makes an oracle of one of Optuna's; ``asha``, ``halving`` and ``stopping`` wrap one of
+them and say how many epochs. ``given`` puts known values in the place of proposed ones. `resolve`
+finds one by name.
 """
 
 from tunedeco.errors import ConfigurationError
@@ -10,6 +11,7 @@ from tunedeco.oracles.aging import Aging
 from tunedeco.oracles.asha import ASHA
 from tunedeco.oracles.base import Continue, Decision, Done, Oracle, Scheduler, Start, Wait, describe
 from tunedeco.oracles.evolution import Evolution
+from tunedeco.oracles.given import Given, begins_with_defaults
 from tunedeco.oracles.grid import Grid
 from tunedeco.oracles.halving import Hyperband, SuccessiveHalving
 from tunedeco.oracles.plain import PLAIN
@@ -24,6 +26,7 @@ __all__ = [
     "Decision",
     "Done",
     "Evolution",
+    "Given",
     "Grid",
     "Hyperband",
     "MedianStopping",
@@ -34,6 +37,7 @@ __all__ = [
     "Start",
     "SuccessiveHalving",
     "Wait",
+    "begins_with_defaults",
     "describe",
     "optuna",
     "resolve",

@@ -20,6 +20,24 @@ LOOK = 64
 """How many candidates to offer: more would cost more than to search the space for what is left."""
 
 
+Tried = Mapping[tuple[tuple[str, str], ...], Mapping[str, int]]
+"""By what trials asked for, and then by the key of their values: the number of one."""
+
+
+def tried(trials: Iterable[Trial]) -> Tried:
+    """Return what has been tried, to be looked up by `had`."""
+    found: dict[tuple[tuple[str, str], ...], dict[str, int]] = {}
+    for trial in trials:
+        found.setdefault(trial.asked, {}).setdefault(trial.key, trial.number)
+    return found
+
+
+def had(values: Values, known: Tried) -> int | None:
+    """Return the number of a trial that had a configuration; None if it has not been tried."""
+    numbers = (by_key.get(_part(values, asked) or "") for asked, by_key in known.items())
+    return next((number for number in numbers if number is not None), None)
+
+
 def first_untried(
     space: Space, trials: Sequence[Trial], candidates: Iterable[Values], draw: Stream | None
 ) -> Start | Done:
@@ -31,11 +49,9 @@ def first_untried(
         candidates: configurations in the order preferred.
         draw: picks from what is left at random; None for the first in order.
     """
-    tried: dict[tuple[tuple[str, str], ...], set[str]] = {}
-    for trial in trials:
-        tried.setdefault(trial.asked, set()).add(trial.key)
+    known = tried(trials)
     for values in candidates:
-        if not any(_part(values, asked) in keys for asked, keys in tried.items()):
+        if had(values, known) is None:
             return Start(values)
     left = _left([h.domain for h in space], 0, _clauses(space, trials), draw)
     return Done() if left is None else Start(nested(zip(space, left, strict=True)))

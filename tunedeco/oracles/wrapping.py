@@ -38,6 +38,12 @@ class Wrapper(ABC):
         for name in ("min_epochs", "max_epochs"):
             self._check_count(name, getattr(self, name), optional=True)
 
+    @property
+    def inner(self) -> Oracle:
+        """The oracle that proposes the values."""
+        assert not isinstance(self.oracle, str)
+        return self.oracle
+
     def within(self, min_epochs: int, max_epochs: int) -> Self:
         """Return it for trials of so many epochs, at least and at most, where it says nothing.
 
@@ -58,7 +64,7 @@ class Wrapper(ABC):
         if going is not None:
             return going
         seen = [self._seen(trial) for trial in trials]
-        decision = self._inner.next(space, seen, seed)
+        decision = self.inner.next(space, seen, seed)
         if isinstance(decision, Start):
             return self._begun(decision, trials)
         return self.finish(trials) if isinstance(decision, Done) else decision
@@ -87,11 +93,6 @@ class Wrapper(ABC):
     def _completing(self, trials: Sequence[Trial]) -> Continue | None:  # noqa: ARG002 (for those that need it)
         """Return which trial goes on where none will come that it would have to wait for."""
         return None
-
-    @property
-    def _inner(self) -> Oracle:
-        assert not isinstance(self.oracle, str)
-        return self.oracle
 
     @property
     def _least(self) -> int:

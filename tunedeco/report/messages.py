@@ -1,11 +1,16 @@
 """What a search says to the person who runs it: why it rests, and how it goes on."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tunedeco.budgets import Budgets
-from tunedeco.events import Extended
+from tunedeco.enqueued import waiting
+from tunedeco.events import Enqueued, Extended
 from tunedeco.journal.search_state import SearchState
+from tunedeco.space import flat
+from tunedeco.trial import State
 from tunedeco.units import duration
+from tunedeco.warm_starts import TakenOver
 
 
 def carried_over(event: Extended, state: SearchState) -> str:
@@ -15,6 +20,38 @@ def carried_over(event: Extended, state: SearchState) -> str:
         f"extended: {kept} of {len(state.trials)} trials lie in the new space and are carried "
         f"over; {lost} do not, or had failed, and are set aside"
     )
+
+
+def enqueued(
+    events: Sequence[Enqueued], taken: Sequence[TakenOver], state: SearchState
+) -> Iterator[str]:
+    """Yield what is to be said of configurations that were just enqueued.
+
+    Args:
+        events: all of them.
+        taken: those of other searches.
+        state: the search, with the values that it holds.
+    """
+    for other in taken:
+        number = len(other.event.configurations)
+        yield (
+            f"warm start: {number} of the {other.found} configurations in {other.event.source} are "
+            "tried first"
+        )
+        for labels, what in (
+            (other.dropped, "left out, since this space has no such hyperparameter or value"),
+            (other.missing, "not in all of them, so at its default"),
+            (other.moved, "moved to the nearest value that is allowed here"),
+        ):
+            if labels:
+                yield f"  {what}: {', '.join(labels)}"
+    queue = [values for event in events for values in event.configurations]
+    trials = [trial for trial in state.trials if trial.state is not State.OUTSIDE]
+    for one in waiting(queue, state.space, flat(state.pinned), trials):
+        if one.trial is not None:
+            yield f"not tried again, since trial {one.trial} had it: {one.values}"
+        elif one.whole is None:
+            yield f"not tried yet, since groups= or freeze= hold other values: {one.values}"
 
 
 def interrupted(state: SearchState, directory: Path) -> str:

@@ -1,6 +1,7 @@
 """Progress while a search runs: two bars on a terminal or in a notebook, plain lines elsewhere."""
 
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -29,7 +30,8 @@ class Progress:
         self._search: Any = None
         # a notebook has no terminal, and tqdm.auto has bars of its own for it
         bars = sys.stderr.isatty() or tqdm.__module__.startswith("tqdm.notebook")
-        self._lines = bool(verbose) and not bars
+        self._verbose = bool(verbose)
+        self._lines = self._verbose and not bars
         if verbose and bars:
             self._search = tqdm(
                 total=total, initial=state.epochs, desc="search", unit="epoch", smoothing=0.1
@@ -40,6 +42,12 @@ class Progress:
         """Show what an event changed; a search goes on where nobody can be shown any more."""
         with suppress(OSError):  # the terminal is gone, or the pipe is closed
             self._show(event)
+
+    def say(self, lines: Iterable[str]) -> None:
+        """Print lines, above the bars if there are any."""
+        with suppress(OSError):
+            for line in lines if self._verbose else ():
+                tqdm.write(line)
 
     def _show(self, event: Event) -> None:
         match event:

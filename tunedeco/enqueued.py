@@ -1,0 +1,107 @@
+"""What was enqueued: configurations that are known, to be tried before an oracle is asked.
+
+They wait in the state of the search, as they were given; `waiting` says what each of them comes to
+when it is its turn. So what is lacking has the value that is held, or its default, and what a trial
+has had by then is passed over.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from tunedeco import narrowing
+from tunedeco.conditions import Key
+from tunedeco.domains import Value
+from tunedeco.errors import ConfigurationError, HyperparameterError
+from tunedeco.events import Enqueued
+from tunedeco.oracles.untried import had, tried
+from tunedeco.space import Space, Values, flat
+from tunedeco.trial import Trial, configuration_key
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """One configuration that waits, and what it comes to."""
+
+    values: Values
+    """As it was enqueued."""
+    whole: Values | None
+    """The configuration of its trial; None if it goes on waiting: it does not lie in the space any
+    more, or all that it says is held at other values."""
+    trial: int | None = None
+    """The number of a trial that has had it."""
+
+
+def checked(
+    space: Space | None, configurations: Iterable[Mapping[str, Any]]
+) -> tuple[Mapping[str, Any], ...]:
+    """Return configurations, which may lack some values, with each value as its domain's own.
+
+    Args:
+        space: what can be chosen; None while that is not known.
+        configurations: each ``{group: {name: value}}`` or ``{name: value}``, or both mixed.
+
+    Raises:
+        ConfigurationError: one is no mapping, or a name or a value is not in the space; says what
+            is.
+    """
+    for values in configurations:
+        if not isinstance(values, Mapping):
+            msg = (
+                "enqueue takes {group: {name: value}}, or {name: value} where the name is unique, "
+                f"not {values!r:.200}"
+            )
+            raise ConfigurationError(msg)
+    try:
+        return tuple(deepcopy(c) if space is None else space.checked(c) for c in configurations)
+    except HyperparameterError as error:
+        msg = f"enqueue: {error}"
+        raise ConfigurationError(msg) from None
+
+
+def new(
+    space: Space, configurations: Iterable[Mapping[str, Any]], already: Collection[str]
+) -> list[Enqueued]:
+    """Return what is to be enqueued; nothing is twice, so a program can be run again.
+
+    Args:
+        space: what can be chosen.
+        configurations: what was given, in order.
+        already: the keys of what has been enqueued before.
+
+    Raises:
+        ConfigurationError: as `checked`.
+    """
+    given = {configuration_key(values): values for values in checked(space, configurations)}
+    fresh = tuple(values for key, values in given.items() if key not in already)
+    return [Enqueued(fresh)] if fresh else []
+
+
+def waiting(
+    queue: Sequence[Values], space: Space, held: Mapping[Key, Value], trials: Iterable[Trial]
+) -> Iterator[Waiting]:
+    """Yield what each configuration comes to, in order.
+
+    Args:
+        queue: what waits.
+        space: all hyperparameters.
+        held: the values of those that are not searched; they go before those that were enqueued.
+        trials: those that count.
+    """
+    if not queue:
+        return
+    narrowed = narrowing.pinned(space, held) if held else space
+    known = tried(trials)
+    for values in queue:
+        try:
+            given = flat(space.checked(values))
+        except HyperparameterError:
+            yield Waiting(values, None)
+            continue
+        free = {key: value for key, value in given.items() if key not in held}
+        if not free and any(held[key] != value for key, value in given.items()):
+            yield Waiting(values, None)
+            continue
+        whole = narrowed.asked(narrowed.assigned(free))
+        yield Waiting(values, whole, had(whole, known))
