@@ -12,6 +12,7 @@ from typing import Any, ClassVar, final
 from tunedeco import typed
 from tunedeco.errors import JournalError
 from tunedeco.objective import Objective
+from tunedeco.objectives import Objectives
 from tunedeco.space import Hyperparameter, Space, Values
 from tunedeco.trial import Checkpoint, Epoch, State
 
@@ -48,12 +49,23 @@ class Created(Event):
     """How often each trial is trained, from a seed of its own each time."""
     folds: int | None = None
     """Into how many parts the data is cut, each execution being judged on another one."""
+    others: Objectives = ()
+    """The objectives after the first one, where there are several."""
+
+    @property
+    def objectives(self) -> Objectives:
+        """All of them, the first one first."""
+        return self.objective, *self.others
 
     def to_json(self) -> dict[str, Any]:
-        return super().to_json() | {
+        data = super().to_json() | {
             "objective": self.objective.to_json(),
             "space": self.space.to_json(),
+            "others": [objective.to_json() for objective in self.others],
         }
+        if not self.others:  # earlier versions can read it
+            del data["others"]
+        return data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Created":
@@ -62,6 +74,7 @@ class Created(Event):
                 **data,
                 "objective": Objective.from_json(data["objective"]),
                 "space": Space.from_json(data["space"]),
+                "others": tuple(map(Objective.from_json, data.get("others", ()))),
             }
         )
 
