@@ -149,7 +149,7 @@ class Objective:
     Args:
         name: the metric as it stands in Keras's logs, or any of Keras's own names for it; with
             ``val_`` in front, its value on the validation data.
-        direction: ``"min"`` or ``"max"``; not needed for what Keras ships, or the executor supplies.
+        direction: ``"min"`` or ``"max"``; not needed for what Keras ships or the executor supplies.
         measure: a function of the trained model that returns the number; called after each epoch,
             and logged under the name. Without it, the number is one that training logs.
 

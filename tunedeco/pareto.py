@@ -9,7 +9,7 @@ Points are tuples of finite losses, all of as many; ``()``, which has none, is b
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 Point = tuple[float, ...]
 
@@ -20,8 +20,8 @@ BEHIND: Rank = (math.inf, 0.0, ())
 """The rank of what has no losses."""
 
 
-def fronts(points: Sequence[Point]) -> list[list[int]]:
-    """Return the places of points by fronts, the best front first; in each, sorted by losses.
+def fronts(points: Sequence[Point]) -> Iterator[list[int]]:
+    """Yield the places of points by fronts, the best front first; in each, sorted by losses.
 
     Where two are equal the earlier one comes first; what has no losses is in no front.
     """
@@ -33,12 +33,10 @@ def fronts(points: Sequence[Point]) -> list[list[int]]:
         no_worse &= np.less_equal.outer(losses, losses)
     better = no_worse & ~no_worse.T
     ahead = better.sum(axis=0)
-    found = []
     while (front := np.flatnonzero(ahead == 0)).size:
-        found.append([places[i] for i in front])
+        yield [places[i] for i in front]
         ahead -= better[front].sum(axis=0)
         ahead[front] = -1
-    return found
 
 
 def crowding(front: Sequence[Point]) -> list[float]:
@@ -48,14 +46,15 @@ def crowding(front: Sequence[Point]) -> list[float]:
     points the first has the distance, and the others none.
     """
     distances = dict.fromkeys(front, 0.0)
-    for losses in zip(*(((p, loss) for loss in p) for p in distances), strict=True):
-        # halves, whose differences are always finite
-        ordered = sorted(((loss / 2, p) for p, loss in losses), key=lambda pair: pair[0])
-        (low, first), (high, last) = ordered[0], ordered[-1]
-        distances[first] = distances[last] = math.inf
-        if low < high:
-            for (before, _), (_, point), (after, _) in zip(ordered, ordered[1:], ordered[2:], strict=False):
-                distances[point] += (after - before) / (high - low)
+    for place in range(len(front[0])):
+        ordered = sorted(distances, key=lambda point: (point[place], point))
+        values = [point[place] / 2 for point in ordered]  # of which all differences are finite
+        if values[0] == values[-1]:
+            continue
+        distances[ordered[0]] = distances[ordered[-1]] = math.inf
+        for i in range(1, len(ordered) - 1):
+            share = (values[i + 1] - values[i - 1]) / (values[-1] - values[0])
+            distances[ordered[i]] += share
     return [distances.pop(point, 0.0) for point in front]
 
 

@@ -159,7 +159,8 @@ class Trial:
     def point(self) -> Point:
         """The losses of all objectives at its best epoch, in their order; ``()`` without a score.
 
-        What the executor supplies is as of its latest epoch."""
+        What the executor supplies is as of its latest epoch.
+        """
         if self.loss is None:
             return ()
         return self.points[-1] if self.points else (self.loss,)

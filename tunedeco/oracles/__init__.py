@@ -12,7 +12,7 @@ from tunedeco.oracles.grid import Grid
 from tunedeco.oracles.halving import Hyperband, SuccessiveHalving
 from tunedeco.oracles.plain import PLAIN
 from tunedeco.oracles.random import Random
-from tunedeco.oracles.stopping import MedianStopping, PlateauStopping
+from tunedeco.oracles.stopping import MedianStopping, PlateauStopping, check_curves
 
 __all__ = [
     "ASHA",
@@ -30,6 +30,7 @@ __all__ = [
     "Start",
     "SuccessiveHalving",
     "Wait",
+    "check_curves",
     "describe",
     "resolve",
 ]
