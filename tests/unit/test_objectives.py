@@ -13,6 +13,7 @@ from test_search import assert_resumes
 from tunedeco import Choice, Objective, Range, Tuner, exporting
 from tunedeco.cli import main
 from tunedeco.errors import ConfigurationError, ObjectiveError, SearchMismatch
+from tunedeco.journal.compaction import compact
 from tunedeco.journal.journal import FILE_NAME, load
 from tunedeco.keeping import needed
 from tunedeco.objectives import gone_on, losses, several
@@ -146,6 +147,19 @@ def test_cut_after_any_event_the_front_is_the_same(tmp_path: Path, oracle: Oracl
     assert len(tables.front(reference.state)) > 1
     continues = isinstance(oracle, SuccessiveHalving)
     assert_resumes(tmp_path / "whole", search, reference, continues=continues)
+
+
+def test_compacted_the_front_is_the_same(tmp_path: Path) -> None:
+    """A shorter journal has the same scores, points and front; what was measured is in it."""
+    oracle = SuccessiveHalving("random", min_epochs=1)
+    run_search(tmp_path, uneven_fn, oracle=oracle, objective=BOTH, max_trials=9)
+    before = load(tmp_path)
+    assert compact(tmp_path).dropped
+    assert records(load(tmp_path)) == records(before)
+    after = load(tmp_path)
+    assert [t.points for t in after.trials] == [t.points for t in before.trials]
+    fronts = [[t.number for t in tables.front(state)] for state in (before, after)]
+    assert fronts[0] == fronts[1]
 
 
 def point_trial(number: int, *points: Point, **changes: Any) -> Trial:

@@ -245,8 +245,7 @@ class Recorder:
         if not supplier.names:
             return logs
         seconds += self.snapshot.meta.get("seconds", 0.0)  # where it was interrupted within
-        supplied = supplier.after_epoch(self._model(), self._logged, seconds)
-        return {**logs, **{name: n for name, n in supplied.items() if name not in logs}}
+        return {**logs, **supplier.lacking(logs, self._model(), self._logged, seconds)}
 
     def _taken(self, epoch: int, step: int, *, stop: bool, diverged: bool = False) -> Snapshot:
         """Return the present state of training."""

@@ -43,15 +43,17 @@ class Supplier:
     parameters: Callable[[], int]
     batch: Callable[[], Any]
 
-    def after_epoch(
+    def lacking(
         self,
+        logs: Mapping[str, float],
         model: Any,  # noqa: ANN401 (of a user's own loop, anything)
         before: Mapping[str, float],
         seconds: float,
     ) -> dict[str, float]:
-        """Return what to log after an epoch.
+        """Return what to log after an epoch beside what has been logged.
 
         Args:
+            logs: what has been; what is among them is not measured.
             model: as it is now.
             before: the logs of the epoch before; empty before the first.
             seconds: how long this one took.
@@ -59,12 +61,13 @@ class Supplier:
         Raises:
             ObjectiveError: the latency of what is no Keras model is asked for.
         """
+        names = {name for name in self.names if name not in logs}
         found: dict[str, float] = {}
-        if PARAMETERS in self.names:
+        if PARAMETERS in names:
             found[PARAMETERS] = float(self.parameters())
-        if SECONDS in self.names:
+        if SECONDS in names:
             found[SECONDS] = round(before.get(SECONDS, 0.0) + seconds, 6)
-        if LATENCY in self.names:
+        if LATENCY in names:
             known = before.get(LATENCY)
             found[LATENCY] = latency(model, self.batch()) if known is None else known
         return found
