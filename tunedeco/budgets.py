@@ -22,7 +22,7 @@ class Budgets:
     time_budget: float | None = None
     """Seconds of all sessions together."""
     target: float | None = None
-    """The score that is good enough."""
+    """The score that is good enough; of several objectives, the first one's."""
     max_consecutive_failures: int = 5
     max_retries: int = 2
     """How often a trial goes on after the process that trained it died."""

@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         ("status", _status, "where the search stands"),
         ("trials", _trials, "all trials, in order"),
         ("best", _best, "the best trial"),
+        ("pareto", _pareto, "the trials that none is better than in all objectives"),
         ("export", _export, "write the best hyperparameters as a JSON file"),
         ("doctor", _doctor, "check the journal and the checkpoints; status 1 if damaged"),
         ("compact", _compact, "rewrite the journal with fewer events that amount to the same"),
@@ -66,6 +67,12 @@ def _parser() -> argparse.ArgumentParser:
                 type=Path,
                 default=Path("best.json"),
                 help="the file to write (default: %(default)s); - for standard output",
+            )
+            sub.add_argument(
+                "--trial",
+                metavar="N",
+                type=int,
+                help="the number of another trial than the best, such as one of `pareto`",
             )
         if name == "doctor":
             sub.add_argument(
@@ -105,8 +112,15 @@ def _best(options: argparse.Namespace) -> int:
     return _print(tables.best(state))
 
 
+def _pareto(options: argparse.Namespace) -> int:
+    state = load(options.directory)
+    if options.json:
+        return _print(_json([trial.to_json() for trial in tables.front(state)]))
+    return _print(tables.pareto_front(state))
+
+
 def _export(options: argparse.Namespace) -> int:
-    data = tables.export(load(options.directory))
+    data = tables.export(load(options.directory), options.trial)
     if str(options.output) == "-":
         return _print(_json(data))
     path = exporting.write(options.output, data)

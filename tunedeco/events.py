@@ -12,6 +12,7 @@ from typing import Any, ClassVar, final
 from tunedeco import typed
 from tunedeco.errors import JournalError
 from tunedeco.objective import Objective
+from tunedeco.objectives import Objectives
 from tunedeco.space import Hyperparameter, Space, Values
 from tunedeco.trial import Checkpoint, Epoch, State
 
@@ -50,12 +51,23 @@ class Created(Event):
     """Into how many parts the data is cut, each execution being judged on another one."""
     defaults: bool = False
     """Whether the first trial has the default values of the code."""
+    others: Objectives = ()
+    """The objectives after the first one, where there are several."""
+
+    @property
+    def objectives(self) -> Objectives:
+        """All of them, the first one first."""
+        return self.objective, *self.others
 
     def to_json(self) -> dict[str, Any]:
-        return super().to_json() | {
+        data = super().to_json() | {
             "objective": self.objective.to_json(),
             "space": self.space.to_json(),
+            "others": [objective.to_json() for objective in self.others],
         }
+        if not self.others:  # earlier versions can read it
+            del data["others"]
+        return data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Created":
@@ -64,6 +76,7 @@ class Created(Event):
                 **data,
                 "objective": Objective.from_json(data["objective"]),
                 "space": Space.from_json(data["space"]),
+                "others": tuple(map(Objective.from_json, data.get("others", ()))),
             }
         )
 

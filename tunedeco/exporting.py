@@ -2,7 +2,8 @@
 
 Schema ``tunedeco/best/1``: one object with ``schema``, ``name`` (of the model function),
 ``objective`` (``name``, ``direction``), ``score``, ``epoch``, ``trial``, ``seed``, ``precision``,
-``hyperparameters`` (group, then name) and ``versions`` (of packages).
+``hyperparameters`` (group, then name) and ``versions`` (of packages). Of several objectives also
+``objectives``, a list of them, and ``scores``, by name; ``objective`` is the first of them then.
 """
 
 import json

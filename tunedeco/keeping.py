@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tunedeco import pareto
 from tunedeco.executors import checkpoints
 from tunedeco.journal.search_state import SearchState
 from tunedeco.oracles import Oracle, Scheduler
@@ -15,11 +16,16 @@ def needed(state: SearchState, oracle: Oracle, keep: int, directory: Path) -> se
     Args:
         state: the search.
         oracle: which trials it may yet continue.
-        keep: of how many of the best trials the weights are kept.
+        keep: of how many of the best trials the weights are kept; of several objectives, as
+            `pareto.ranks` says: the best in each one, then those that no other one resembles.
         directory: where the checkpoints are.
     """
     # a trial that runs may still fail, and must not have cost the one it would have beaten
-    best = tables.ranked(tables.scored(state))[:keep]
+    ended = tables.scored(state)
+    best = tables.ranked(ended)[:keep]
+    if len(state.objectives) > 1:
+        ranks = pareto.ranks([trial.point for trial in ended])
+        best = [ended[i] for i in sorted(range(len(ended)), key=ranks.__getitem__)[:keep]]
     inside = tuple(t for t in state.trials if t.state is not State.OUTSIDE)
     opened = oracle.open(inside) if isinstance(oracle, Scheduler) else ()
     waiting = [run for number in opened for run in state.trials[number].runs]

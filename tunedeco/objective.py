@@ -83,6 +83,10 @@ _DIRECTIONS: Mapping[str, Direction] = {
     **dict.fromkeys(_MINIMISED, "min"),
 }
 
+SUPPLIED = ("parameters", "training_seconds", "inference_latency")
+"""What no training logs, and the executor supplies: how many numbers the weights of a model are,
+seconds of all its epochs, and seconds for one batch. Less of each is better."""
+
 _ALIASES: Mapping[str, str] = {
     # Keras's short names
     "acc": "accuracy",
@@ -137,12 +141,15 @@ _ALIKE = 0.8  # from what similarity on a name is suggested; below, one metric s
 class Objective:
     """The number to minimise or maximise: ``Objective("val_f1", "max")``.
 
+    Beside what is logged it may be one of ``parameters``, ``training_seconds`` and
+    ``inference_latency``, which the executor supplies: see ``docs/objectives.md``.
+
     Two objectives are equal when they mean the same: ``val_acc`` and ``val_accuracy`` are one.
 
     Args:
         name: the metric as it stands in Keras's logs, or any of Keras's own names for it; with
             ``val_`` in front, its value on the validation data.
-        direction: ``"min"`` or ``"max"``; not needed for what Keras ships.
+        direction: ``"min"`` or ``"max"``; not needed for what Keras ships or the executor supplies.
         measure: a function of the trained model that returns the number; called after each epoch,
             and logged under the name. Without it, the number is one that training logs.
 
@@ -205,6 +212,11 @@ class Objective:
         return cls(what)  # type: ignore[arg-type]  # which checks it
 
     @property
+    def supplied(self) -> bool:
+        """Whether it is of the whole trial, and supplied by the executor where nobody logs it."""
+        return self.canonical in SUPPLIED
+
+    @property
     def validation(self) -> bool:
         """Whether `fit` must measure it on the validation data."""
         return self.measure is None and self.canonical.startswith(_VALIDATION)
@@ -215,7 +227,7 @@ class Objective:
         return self.canonical.removeprefix(_VALIDATION)
 
     def loss(self, score: float) -> float:
-        """Return a score in the sense of less is better."""
+        """Return a score in the sense of less is better; of that, the score again."""
         return score if self.direction == "min" else -score
 
     def measured(self, model: object) -> float:
@@ -313,13 +325,15 @@ def _direction(name: str, canonical: str) -> Direction:
     Raises:
         ObjectiveError: Keras does not ship it; says what to write.
     """
+    if canonical in SUPPLIED:
+        return "min"
     if (base := _base(canonical)) in _DIRECTIONS:
         return _DIRECTIONS[base]
     # A shared prefix makes any two names look alike, so compare what stands behind it.
     prefix = _VALIDATION if name.startswith(_VALIDATION) else ""
     known = [*_DIRECTIONS, *_ALIASES]
     if not prefix:
-        known += [_VALIDATION + metric for metric in known]
+        known += [*(_VALIDATION + metric for metric in known), *SUPPLIED]
     close = get_close_matches(name.removeprefix(prefix), known, n=1, cutoff=_ALIKE)
     hint = f"Did you mean {prefix + close[0]!r}? " if close else ""
     msg = (

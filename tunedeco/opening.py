@@ -68,8 +68,8 @@ def open_search(
 
 def _comparable(there: Created | None, here: Created) -> bool:
     """Return whether a score means the same in two searches."""
-    return there is not None and (there.objective, there.executions, there.folds) == (
-        *(here.objective, here.executions, here.folds),
+    return there is not None and (there.objectives, there.executions, there.folds) == (
+        *(here.objectives, here.executions, here.folds),
     )
 
 
@@ -120,11 +120,10 @@ def move_aside(directory: Path) -> Path:
 def compare(there: Created, here: Created) -> list[str]:
     """Return what makes two searches different ones, a line each."""
     lines = []
-    old, new = there.objective, here.objective
-    if old != new:
-        lines.append(
-            f"objective: {old.name} ({old.direction}) there, {new.name} ({new.direction}) here"
-        )
+    for old, new in itertools.zip_longest(there.objectives, here.objectives):
+        if old != new:
+            shown = ["nothing" if o is None else f"{o.name} ({o.direction})" for o in (old, new)]
+            lines.append(f"objective: {shown[0]} there, {shown[1]} here")
     lines += [
         f"oracle {setting}: {there.oracle.get(setting)!r} there, {here.oracle.get(setting)!r} here"
         for setting in {**there.oracle, **here.oracle}

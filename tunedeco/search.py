@@ -191,8 +191,11 @@ class Search:
             self._record(Resumed(number, 0, 0, execution))  # the executor takes it for a new one
         target = self._budgets.target
         trial = self._state.trials[number]
-        # one of several executions reaches no target: their mean does
-        loss = None if target is None or trial.executions else self._state.objective.loss(target)
+        objective = self._state.objective
+        # one of several executions reaches no target: their mean does; nor does an epoch reach one
+        # that is of the whole trial
+        unreachable = trial.executions or objective.supplied
+        loss = None if target is None or unreachable else objective.loss(target)
         self._under_way[number, execution] = until
         self._executor.submit(Slice(trial.runs[execution], self._seed, until, loss))
 

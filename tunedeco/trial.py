@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from tunedeco import typed
+from tunedeco.pareto import Point
 from tunedeco.space import Values, canonical_json
 
 
@@ -94,14 +95,22 @@ class Trial:
     """The best value of the objective over its epochs; None before the first, and if it failed.
 
     Of several executions, the mean of theirs, once each has one."""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    """The same for each of several objectives, by name: what they were at the best epoch."""
     best_epoch: int | None = None
     """The epoch of that value, from 1; the earlier one where two are equal.
 
     Of several executions, that of the best of them."""
     loss: float | None = None
-    """The score in the sense of less is better, whatever the objective: what oracles compare."""
+    """The score in the sense of less is better, whatever the objective: what oracles compare.
+
+    Of several objectives, that of the first; oracles compare the `point` then."""
     losses: tuple[float, ...] = ()
-    """The objective after each epoch, in that sense; NaN where it was not logged, or not finite."""
+    """The objective after each epoch, in that sense; NaN where it was not logged, or not finite.
+
+    Of several objectives, the first."""
+    points: tuple[Point, ...] = ()
+    """What `point` would be had it ended after each epoch; none where there is one objective."""
     epochs: tuple[Epoch, ...] = ()
     """Of several executions, with the mean of what those logged that came so far."""
     bracket: int | None = None
@@ -146,6 +155,23 @@ class Trial:
         """Epochs between the last one trained and `until`, over all executions."""
         return sum(self.until - len(run.epochs) for run in self.runs)
 
+    @property
+    def point(self) -> Point:
+        """The losses of all objectives at its best epoch, in their order; ``()`` without a score.
+
+        What the executor supplies is as of its latest epoch.
+        """
+        if self.loss is None:
+            return ()
+        return self.points[-1] if self.points else (self.loss,)
+
+    def point_at(self, epoch: int) -> Point:
+        """Return what its point was after so many epochs; ``()`` if it had none."""
+        if self.points:
+            return self.points[: max(epoch, 1)][-1]
+        loss = self.loss_at(epoch)
+        return () if loss is None else (loss,)
+
     def loss_at(self, epoch: int) -> float | None:
         """Return the least loss of its first epochs; None if none of them has one."""
         seen = [loss for loss in self.losses[:epoch] if loss == loss]  # noqa: PLR0124 (not NaN)
@@ -168,6 +194,7 @@ class Trial:
             "state": str(self.state),
             "values": {group: dict(names) for group, names in self.values.items()},
             "score": self.score,
+            **({"scores": dict(self.scores)} if len(self.scores) > 1 else {}),
             "best_epoch": self.best_epoch,
             "until": self.until,
             "parameters": self.parameters,

@@ -22,8 +22,9 @@ from tunedeco.executors.base import Executor, Interrupted
 from tunedeco.journal.journal import load
 from tunedeco.journal.search_state import SearchState
 from tunedeco.objective import Objective
+from tunedeco.objectives import several
 from tunedeco.opening import carried_over, open_search
-from tunedeco.oracles import Grid, Oracle, begins_with_defaults, describe, resolve
+from tunedeco.oracles import Grid, Oracle, begins_with_defaults, check_curves, describe, resolve
 from tunedeco.report import messages, tables
 from tunedeco.search import Search
 from tunedeco.space import Space
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from tunedeco.executors.loop import Train
 
 
+_KEEP = 10  # weights of a front, where nothing is said
+
+
 class Tuner:
     """Searches the hyperparameters of a function that builds a Keras model.
 
@@ -49,7 +53,9 @@ class Tuner:
             Tuner's ``hp`` or Optuna's ``trial``, or be a ``HyperModel``. It may return
             ``(model, fit_arguments)``: what `fit` is to be given in this trial.
         objective: a metric as the logs name it, such as ``"val_accuracy"``, or an `Objective`; or
-            a function of the trained model whose name is that of a metric.
+            a function of the trained model whose name is that of a metric. Or a list of these: see
+            `pareto`, and ``docs/objectives.md`` for what the executor supplies. What ends with a
+            score (`best_trial`, `target`, ``"median"``, ``"plateau"``) goes by the first.
         epoch_budget: epochs to train in all trials together.
         max_epochs: epochs to train one trial at most.
         min_epochs: epochs to train one trial at least: with less left of the budget none is begun,
@@ -77,7 +83,8 @@ class Tuner:
             time on all parts but one and judged on that one. Needs scikit-learn.
         train_fn: a training loop in place of `fit`, ``train_fn(model, context)``; see
             `tunedeco.executors.loop.Context`. The model need not be compiled then, nor be Keras's.
-        keep: of how many of the best trials the weights are kept on disk.
+        keep: of how many of the best trials the weights are kept on disk; None is 1, or 10 with
+            several objectives: of the Pareto front the best in each, then the least alike.
         overwrite: move a search that lives in the directory aside, and begin a new one.
         extend: make a search that lives in the directory with another space, oracle or seed into
             this one: its trials that still lie in the space count, the others are set aside.
@@ -94,7 +101,10 @@ class Tuner:
     def __init__(
         self,
         model_fn: Callable[..., object] | HyperModel[object],
-        objective: str | Objective | Callable[[Any], float],
+        objective: str
+        | Objective
+        | Callable[[Any], float]
+        | Sequence[str | Objective | Callable[[Any], float]],
         *,
         epoch_budget: int | None = None,
         max_epochs: int = 10,
@@ -113,7 +123,7 @@ class Tuner:
         executions_per_trial: int = 1,
         folds: int | None = None,
         train_fn: "Train | None" = None,
-        keep: int = 1,
+        keep: int | None = None,
         overwrite: bool = False,
         extend: bool = False,
         warm_start: "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None" = None,
@@ -121,9 +131,10 @@ class Tuner:
         self._tunable: Tunable[..., object] = tunable(model_fn)
         self.model_fn = self._tunable.alone
         self.name = tracing.name_of(self.model_fn)
-        self.objective = Objective.of(objective)
-        check_counts(executions_per_trial=executions_per_trial, keep=keep)
-        check_counts(optional=True, max_parameters=max_parameters)
+        self.objectives = several(objective)
+        self.objective = self.objectives[0]
+        check_counts(executions_per_trial=executions_per_trial)
+        check_counts(optional=True, max_parameters=max_parameters, keep=keep)
         self.budgets = Budgets(
             epoch_budget,
             max_epochs,
@@ -135,6 +146,7 @@ class Tuner:
             max_retries,
         )
         self.oracle = resolve(oracle, min_epochs, max_epochs)
+        check_curves(self.oracle, self.objective)
         _check_folds(folds)
         self.folds = folds
         self.executions = executions_per_trial * (folds or 1)
@@ -145,7 +157,7 @@ class Tuner:
         self.max_parameters = max_parameters
         devices.check_memory(max_memory)
         self.max_memory = max_memory
-        self.keep = keep
+        self.keep = (_KEEP if len(self.objectives) > 1 else 1) if keep is None else keep
         limits = (epoch_budget, max_trials, time_budget, target)
         if limits == (None,) * len(limits) and not isinstance(self.oracle, Grid):
             msg = "say when to stop: give epoch_budget=, max_trials=, time_budget= or target="
@@ -278,9 +290,9 @@ class Tuner:
             stack.enter_context(settled())
             arguments: dict[str, Any] = {
                 "model_fn": self.model_fn,
-                "objective": self.objective,
+                "objectives": self.objectives,
                 "data": prepare(
-                    *(x, y, validation_data, options, self.objective),
+                    *(x, y, validation_data, options, self.objectives),
                     folds=self.folds,
                     own_loop=own_loop,
                 ),
@@ -320,6 +332,7 @@ class Tuner:
             executions=self.executions,
             folds=self.folds,
             defaults=begins_with_defaults(self.oracle),
+            others=self.objectives[1:],
         )
         # read now: one may live in this search's directory, and be moved aside
         sources = warm_starts.read(self.warm_start, self.objective)
@@ -408,12 +421,17 @@ class Tuner:
 
     @property
     def best_trial(self) -> Trial:
-        """The ended trial with the best score.
+        """The ended trial with the best score; of several objectives, with the best in the first.
 
         Raises:
             NoTrialError: there is none yet.
         """
         return self._known.best
+
+    @property
+    def pareto(self) -> list[Trial]:
+        """The trials that none is better than in all objectives, from the best in the first one."""
+        return tables.front(self._known)
 
     @property
     def best_hyperparameters(self) -> dict[str, dict[str, Value]]:
@@ -446,11 +464,14 @@ class Tuner:
         text = "no search yet" if state.created is None else tables.summary(state, top)
         print(text)  # noqa: T201 (printing is what it is for)
 
-    def best_model(self) -> "keras.Model":
-        """Return the best trial's model, compiled, with the weights of its best epoch.
+    def best_model(self, trial: int | None = None) -> "keras.Model":
+        """Return a trial's model, compiled, with the weights of its best epoch.
+
+        Args:
+            trial: the number of the trial, such as one of `pareto`; None for the best.
 
         Raises:
-            NoTrialError: there is no trial with a score yet.
+            NoTrialError: there is no such trial with a score yet.
             CheckpointError: its weights are no longer in the directory; says whose are.
             ConfigurationError: ``model_fn`` returns no Keras model; see `best_state`.
         """
@@ -458,39 +479,46 @@ class Tuner:
 
         return restored_model(
             self.model_fn,
-            self.objective,
-            self._ranked,
+            self.objectives,
+            self._ranked(trial),
             self._checkpoints,
             own_loop=self.train_fn is not None,
         )
 
-    def best_state(self) -> dict[str, Any]:
-        """Return what the best trial's ``train_fn`` kept in ``context.state``, at its best epoch.
+    def best_state(self, trial: int | None = None) -> dict[str, Any]:
+        """Return what a trial's ``train_fn`` kept in ``context.state``, at its best epoch.
+
+        Args:
+            trial: the number of the trial; None for the best.
 
         Raises:
-            NoTrialError: there is no trial with a score yet.
+            NoTrialError: there is no such trial with a score yet.
             CheckpointError: it is no longer in the directory; says of which trials it is.
             ConfigurationError: the search has no ``train_fn``.
         """
         from tunedeco.executors.models import restored_state
 
-        return restored_state(self._ranked, self._checkpoints)
+        return restored_state(self._ranked(trial), self._checkpoints)
 
-    def export_best(self, path: str | os.PathLike[str]) -> Path:
-        """Write the best trial's hyperparameters as JSON, atomically; return the path.
+    def export_best(self, path: str | os.PathLike[str], trial: int | None = None) -> Path:
+        """Write a trial's hyperparameters as JSON, atomically; return the path.
 
         Any program builds the model from it: ``model_fn.build(path)``.
 
+        Args:
+            path: of the file.
+            trial: the number of the trial, such as one of `pareto`; None for the best.
+
         Raises:
-            NoTrialError: there is no trial with a score yet.
+            NoTrialError: there is no such trial with a score yet.
             ExportError: the file cannot be written.
         """
-        return exporting.write(path, tables.export(self._known))
+        return exporting.write(path, tables.export(self._known, trial))
 
-    @property
-    def _ranked(self) -> list[Trial]:
-        """The trials with a score, the best first."""
-        return [self.best_trial, *tables.ranked(self.trials)[1:]]
+    def _ranked(self, number: int | None) -> list[Trial]:
+        """Return a trial, or the best one, and then the others, the best first."""
+        first = tables.chosen(self._known, number)
+        return [first, *(t for t in tables.ranked(self.trials) if t.number != first.number)]
 
     @property
     def _known(self) -> SearchState:

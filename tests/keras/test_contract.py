@@ -32,10 +32,10 @@ class TestKerasExecutor(ExecutorContract):
         self.directory = tmp_path / "checkpoints"
 
     def executor(self) -> Any:
-        objective = Objective("loss")
+        objectives = (Objective("loss"),)
         x = np.random.RandomState(0).normal(size=(24, 3))
-        data = prepare(x, x[:, :1], None, {"batch_size": 8}, objective)
-        return KerasExecutor(model_fn, objective, data, self.directory)
+        data = prepare(x, x[:, :1], None, {"batch_size": 8}, objectives)
+        return KerasExecutor(model_fn, objectives, data, self.directory)
 
     def test_who_hears_of_the_end_does_not_fail_the_trial(self) -> None:
         """What is raised where the end is told passes through, and the end is told once."""

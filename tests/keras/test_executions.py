@@ -142,7 +142,7 @@ def test_what_is_no_class() -> None:
 def test_what_cannot_be_cut(x: Any, y: Any, more: Any, says: str) -> None:
     """Data that folds do not fit is refused, with the reason."""
     with pytest.raises(ConfigurationError, match=says):
-        prepare(np.array(x), np.array(y), None, more, Objective("val_loss"), folds=3)
+        prepare(np.array(x), np.array(y), None, more, (Objective("val_loss"),), folds=3)
 
 
 @pytest.mark.once

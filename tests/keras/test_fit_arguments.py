@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.keras, pytest.mark.once]
 Arrays = tuple[np.ndarray, np.ndarray]
 MakeTuner = Callable[..., Tuner]
 Numbers = Callable[[Tuner], list[Any]]
-LOSS = Objective("loss")
+LOSS = (Objective("loss"),)
 
 
 def dense() -> keras.Model:

@@ -77,10 +77,10 @@ class TestKerasInWorkers(ExecutorContract):
         self.pool = pool
 
     def executor(self) -> Any:
-        objective = Objective("loss")
+        objectives = (Objective("loss"),)
         x = np.random.RandomState(0).normal(size=(24, 3))
-        data = prepare(x, x[:, :1], None, {"batch_size": 8}, objective)
-        arguments = {"model_fn": model_fn, "objective": objective, "directory": self.directory}
+        data = prepare(x, x[:, :1], None, {"batch_size": 8}, objectives)
+        arguments = {"model_fn": model_fn, "objectives": objectives, "directory": self.directory}
         return Warm(self.pool, setup.parts(data=data, **arguments))
 
 
@@ -194,8 +194,8 @@ def test_what_keras_was_told(pool: processes.ProcessExecutor, tmp_path: Path) ->
     x = np.zeros((8, 3))
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        data = prepare(x, x[:, :1], None, {}, Objective("loss"))
-        arguments = {"model_fn": model_fn, "objective": Objective("loss")}
+        data = prepare(x, x[:, :1], None, {}, (Objective("loss"),))
+        arguments = {"model_fn": model_fn, "objectives": (Objective("loss"),)}
         executor = Warm(pool, setup.parts(data, directory=tmp_path, **arguments))
     finally:
         keras.config.set_dtype_policy("float32")

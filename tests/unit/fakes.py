@@ -4,14 +4,14 @@ import math
 import random
 import re
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tunedeco import Choice, Linear, Objective, Range, enqueued, tracing, warm_starts
+from tunedeco import Choice, Linear, Range, enqueued, tracing, warm_starts
 from tunedeco.budgets import Budgets
 from tunedeco.errors import CheckpointError, TunedecoError
 from tunedeco.events import Built, Created, Ended, Event, Resumed, Trained
@@ -19,6 +19,7 @@ from tunedeco.executors import checkpoints
 from tunedeco.executors.base import Emit, Interrupted, Report, Slice
 from tunedeco.journal.journal import load
 from tunedeco.journal.search_state import SearchState
+from tunedeco.objectives import several
 from tunedeco.opening import carried_over, open_search
 from tunedeco.oracles import Oracle, Random, Scheduler, describe
 from tunedeco.randomness import stream
@@ -60,6 +61,7 @@ class FakeExecutor:
         max_parameters: int | None = None,
         every: int = 1,
         checkpoints: Path | None = None,
+        supplied: Collection[str] = (),
     ) -> None:
         self.capacity = capacity
         self.submitted: list[int] = []
@@ -71,6 +73,7 @@ class FakeExecutor:
         self._max_parameters = max_parameters
         self._every = every
         self._checkpoints = checkpoints
+        self._supplied = supplied
         self._under_way: list[Iterator[Report]] = []
         self._interrupted = False
 
@@ -135,6 +138,8 @@ class FakeExecutor:
         while state is None:
             epoch = len(epochs) + 1
             logs = curve.train(epoch, stream(seed, number, f"epoch {epoch} of {execution}"))
+            if "parameters" in self._supplied:
+                logs["parameters"] = float(curve.parameters)
             self.trained.append((number, epoch))
             self.trained_runs.append((number, execution, epoch))
             epochs.append(Epoch(epoch, logs, {"seconds": random.random()}))
@@ -190,6 +195,17 @@ def plain_fn() -> Curve:
     return Curve(1.0, 0.9, parameters=Range("units", 1, 100))
 
 
+def uneven_fn() -> Curve:
+    """Ask for a size, of which more is better, and for what only makes things worse."""
+    units, worse = Range("units", 1, 6), Choice("worse", [0, 1])
+    curve = Curve(8.0 - units + worse, 0.9, parameters=units)
+    if worse and units == 3:
+        curve.breaks = 2
+    if worse and units == 4:
+        curve.diverges = 2
+    return curve
+
+
 @dataclass
 class Run:
     """How a run went."""
@@ -208,7 +224,7 @@ def run_search(
     function: Callable[[], Curve] = model_fn,
     *,
     oracle: Oracle | None = None,
-    objective: str = "val_loss",
+    objective: str | Sequence[str] = "val_loss",
     seed: int = 0,
     epoch_budget: int | None = None,
     max_epochs: int = 3,
@@ -240,10 +256,12 @@ def run_search(
     space = explore(function, limit=traces)
     if isinstance(oracle, Scheduler):
         oracle = oracle.within(min_epochs, max_epochs)
+    objectives = several(objective)
     wanted = Created(
-        *("model_fn", Objective(objective), space, describe(oracle), seed),
+        *("model_fn", objectives[0], space, describe(oracle), seed),
         executions=executions,
         defaults=defaults,
+        others=objectives[1:],
     )
     sources = warm_starts.read(warm_start, wanted.objective)
     executor = FakeExecutor(
@@ -252,6 +270,7 @@ def run_search(
         max_parameters=max_parameters,
         every=every,
         checkpoints=directory / "checkpoints" if with_checkpoints else None,
+        supplied=[o.name for o in objectives if o.supplied],
     )
     budgets = Budgets(
         epoch_budget,

@@ -49,11 +49,11 @@ def test_the_best_without_weights(tmp_path: Path) -> None:
     for number, epoch in ((3, 1), (2, 4)):
         checkpoints.path(tmp_path, Trial(number, {}, 1), epoch, 0).touch()
     with pytest.raises(CheckpointError, match=r"There are weights of trial 2$") as error:
-        checkpoints.of_best(tmp_path, trials)
+        checkpoints.of_first(tmp_path, trials)
     assert "00003-00002-0000000.npz is missing" in str(error.value)
-    with pytest.raises(CheckpointError, match="of trial 1, which is the best, are not on disk:"):
-        checkpoints.of_best(tmp_path, trials[1:])
-    found = checkpoints.of_best(tmp_path, trials[2:])
+    with pytest.raises(CheckpointError, match="of trial 1 are not on disk:"):
+        checkpoints.of_first(tmp_path, trials[1:])
+    found = checkpoints.of_first(tmp_path, trials[2:])
     assert found == (checkpoints.path(tmp_path, Trial(2, {}, 1), 4, 0), "4")
 
 

@@ -9,7 +9,6 @@ import errno
 import hashlib
 import io
 import json
-import math
 import re
 import zipfile
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -98,8 +97,8 @@ def read(file: Path, digest: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str
     return arrays, meta
 
 
-def of_best(directory: Path, trials: Sequence[Trial]) -> tuple[Path, str]:
-    """Return the latest checkpoint of the first of some trials, the best, and its SHA-256.
+def of_first(directory: Path, trials: Sequence[Trial]) -> tuple[Path, str]:
+    """Return the latest checkpoint of the first of some trials, and its SHA-256.
 
     Raises:
         CheckpointError: it is not there; says of which of the others there is one.
@@ -110,17 +109,17 @@ def of_best(directory: Path, trials: Sequence[Trial]) -> tuple[Path, str]:
         for number, run in runs.items()
         for latest in run.checkpoints[-1:]
     }
-    best = trials[0]
-    file = files.get(best.number)
+    first = trials[0]
+    file = files.get(first.number)
     if file is not None and file.exists():
-        return file, runs[best.number].checkpoints[-1].sha256
+        return file, runs[first.number].checkpoints[-1].sha256
     there = [f"trial {number}" for number, other in files.items() if other.exists()]
     msg = (
-        f"the weights of trial {best.number}, which is the best, are not on disk"
+        f"the weights of trial {first.number} are not on disk"
         + (f" ({file} is missing)" if file else "")
-        + ": its checkpoint was deleted, by hand or because better trials, which `extend=True` has "
-        "set aside since, were the ones to keep. Train it again: "
-        "`model_fn.build(tuner.best_hyperparameters)` is its model. There are weights of "
+        + ": its checkpoint was deleted, by hand or because better trials, which `extend=True` may "
+        "have set aside since, were the ones to keep (`keep=`). Train it again: "
+        f"`model_fn.build(tuner.trials[{first.number}].values)` is its model. There are weights of "
         + (", ".join(there) or "no other trial")
     )
     raise CheckpointError(msg)
@@ -128,7 +127,7 @@ def of_best(directory: Path, trials: Sequence[Trial]) -> tuple[Path, str]:
 
 def best_run(trial: Trial) -> Trial:
     """Return the record of the best training of a trial; of the first, where none has a score."""
-    return min(trial.runs, key=lambda run: math.inf if run.loss is None else run.loss)
+    return min(trial.runs, key=lambda run: (run.loss is None, run.point))
 
 
 def problem(file: Path, digest: str) -> str | None:

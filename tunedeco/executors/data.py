@@ -16,7 +16,8 @@ import numpy as np
 from tunedeco.errors import ConfigurationError, ObjectiveError
 from tunedeco.executors.feed import Augment, Feed
 from tunedeco.executors.folds import cut
-from tunedeco.objective import Objective
+from tunedeco.executors.supplied import LATENCY, wanted
+from tunedeco.objectives import Objectives
 from tunedeco.trial import Trial
 
 _BATCH_SIZE = 32  # what fit takes where nothing is said
@@ -51,13 +52,24 @@ class FitData:
         _check_steps(arrays, self.options)
         return replace(self, x=arrays[0], arrays=arrays, validation_data=validation_data)
 
+    @property
+    def batch_size(self) -> int:
+        """Of how many samples a batch is."""
+        return int(self.options.get("batch_size", _BATCH_SIZE))
+
+    def inputs(self, samples: int) -> Any:  # noqa: ANN401 (a tree)
+        """Return the model's inputs: the first samples of arrays, a batch of any other data."""
+        if self.arrays is None:
+            return first_batch(self.x)[0]
+        return keras.tree.map_structure(lambda array: array[:samples], self.x)
+
     def feed(self, seed: int, run: Trial) -> Feed | None:
         """Return arrays in the order in which a training sees them; None where it is not ours."""
         if self.arrays is None:
             return None
         return Feed(
             self.arrays,
-            self.options.get("batch_size", _BATCH_SIZE),
+            self.batch_size,
             self.options.get("steps_per_epoch"),
             self.options.get("shuffle", True),
             seed,
@@ -80,7 +92,7 @@ class FitData:
         own = ("batch_size", "steps_per_epoch", "shuffle")  # the feed's
         options = {name: value for name, value in self.options.items() if name not in own}
         if isinstance(self.validation_data, tuple):
-            options.setdefault("validation_batch_size", self.options.get("batch_size", _BATCH_SIZE))
+            options.setdefault("validation_batch_size", self.batch_size)
         return {
             "x": feed,
             "validation_data": self.validation_data,
@@ -94,7 +106,7 @@ def prepare(
     y: Any,  # noqa: ANN401
     validation_data: Any,  # noqa: ANN401
     options: Mapping[str, Any],
-    objective: Objective,
+    objectives: Objectives,
     *,
     folds: int | None = None,
     own_loop: bool = False,
@@ -108,17 +120,19 @@ def prepare(
         y: see above.
         validation_data: see above.
         options: the other arguments of `fit`.
-        objective: whether it needs validation data.
+        objectives: whether one needs validation data.
         folds: into how many parts to cut arrays.
         own_loop: whether `fit` is not called: a user's own loop may have data of its own.
 
     Raises:
         ConfigurationError: there is no data, its parts differ in length, it can be read only
             once, or it cannot be cut into folds.
-        ObjectiveError: the objective is of validation, and there is no validation data.
+        ObjectiveError: an objective is of validation, and there is no validation data; or one is
+            measured on data, and there is none.
     """
     options = {name: value for name, value in options.items() if value is not None}
     if x is None and own_loop:
+        _check_latency(objectives)
         return FitData(None, None, validation_data, options)
     if x is None:
         msg = "search needs training data: search(x, y), search((x, y)) or search(dataset)"
@@ -147,10 +161,11 @@ def prepare(
             msg = "validation_split works on arrays; pass validation_data for any other data"
             raise ConfigurationError(msg)
         arrays, validation_data = _split(arrays, split)
-    if validation_data is None and objective.validation and not own_loop:
+    validated = next((objective for objective in objectives if objective.validation), None)
+    if validation_data is None and validated is not None and not own_loop:
         msg = (
-            f"the objective {objective.name!r} needs validation data: pass validation_data=, or "
-            f"validation_split= with arrays, or use {objective.name.removeprefix('val_')!r}"
+            f"the objective {validated.name!r} needs validation data: pass validation_data=, or "
+            f"validation_split= with arrays, or use {validated.name.removeprefix('val_')!r}"
         )
         raise ObjectiveError(msg)
     if arrays is not None:
@@ -158,6 +173,15 @@ def prepare(
         _check_steps(x, options)
         makers.pop("x", None)
     return FitData(x, arrays, validation_data, options, makers=makers)
+
+
+def _check_latency(objectives: Objectives) -> None:
+    if LATENCY in wanted(objectives):
+        msg = (
+            "inference_latency is measured on a batch of the data that search is given, and there "
+            'is none: search(x), or Objective("inference_latency", "min", measure=function)'
+        )
+        raise ObjectiveError(msg)
 
 
 def _unpacked(x: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:  # noqa: ANN401

@@ -10,7 +10,7 @@ import keras
 
 from tunedeco.errors import ConfigurationError, ModelFunctionError
 from tunedeco.executors.data import FitData, prepare, replaced
-from tunedeco.objective import Objective
+from tunedeco.objectives import Objectives
 from tunedeco.returned import parts
 
 _OPTIONS = (
@@ -68,7 +68,7 @@ def _epochs(arguments: dict[str, Any], name: str) -> dict[str, Any]:
 def adapted(
     data: FitData,
     arguments: Mapping[str, Any],
-    objective: Objective,
+    objectives: Objectives,
     name: str,
     *,
     own_loop: bool = False,
@@ -84,7 +84,7 @@ def adapted(
         given = {key: arguments[key] for key in _DATA if arguments.get(key) is not None}
         options = {key: arguments[key] for key in _OPTIONS if arguments.get(key) is not None}
         if given:
-            data = _with_data(data, given, options, objective, own_loop=own_loop)
+            data = _with_data(data, given, options, objectives, own_loop=own_loop)
         return replaced(data, options, arguments.get("augment"))
     except ConfigurationError as error:
         msg = f"{name} returned for fit what cannot be trained on: {error}"
@@ -95,7 +95,7 @@ def _with_data(
     data: FitData,
     given: Mapping[str, Any],
     options: Mapping[str, Any],
-    objective: Objective,
+    objectives: Objectives,
     *,
     own_loop: bool,
 ) -> FitData:
@@ -117,7 +117,7 @@ def _with_data(
         before["sample_weight"] = weights
     validation = given.get("validation_data", data.validation_data)
     new = prepare(
-        x, y, validation, before | dict(options), objective, folds=data.folds, own_loop=own_loop
+        x, y, validation, before | dict(options), objectives, folds=data.folds, own_loop=own_loop
     )
     if new.arrays is None and "batch_size" not in options:  # that was for arrays
         new = replaced(new, {"batch_size": None}, None)

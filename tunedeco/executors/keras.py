@@ -34,8 +34,9 @@ from tunedeco.executors.models import (
     forget,
 )
 from tunedeco.executors.recorder import Job, Pace, Snapshot, TooLarge, ended
+from tunedeco.executors.supplied import Supplier, wanted
 from tunedeco.executors.watch import Watch
-from tunedeco.objective import Objective
+from tunedeco.objectives import Objectives
 from tunedeco.space import Hyperparameter
 from tunedeco.trial import State, Trial
 from tunedeco.units import readable
@@ -59,7 +60,7 @@ class KerasExecutor:
 
     Args:
         model_fn: builds and compiles a model, asking for hyperparameters.
-        objective: what is watched.
+        objectives: what is watched.
         data: what it trains on.
         directory: where the checkpoints go.
         callbacks: a list, deep-copied for each trial, or a function of the `Trial`.
@@ -74,7 +75,7 @@ class KerasExecutor:
     def __init__(  # noqa: PLR0913 (a name for every setting, as in `Tuner`)
         self,
         model_fn: Callable[[], object],
-        objective: Objective,
+        objectives: Objectives,
         data: FitData,
         directory: Path,
         *,
@@ -84,9 +85,9 @@ class KerasExecutor:
         max_memory: int | str | None = "auto",
         train_fn: Train | None = None,
     ) -> None:
-        self._objective = objective
+        self._objectives = objectives
         inputs = input_spec(data)
-        self._maker = Maker(model_fn, objective, data, inputs, own_loop=train_fn is not None)
+        self._maker = Maker(model_fn, objectives, data, inputs, own_loop=train_fn is not None)
         self._train_fn = train_fn
         self._directory = directory
         self._callbacks = callbacks
@@ -191,7 +192,12 @@ class KerasExecutor:
         job = Job(
             work=work,
             trial=replace(trial, values=made.trace.values),
-            objective=self._objective,
+            objectives=self._objectives,
+            supplier=Supplier(
+                wanted(self._objectives),
+                lambda: made.parameters,
+                lambda: data.inputs(self._maker.data.batch_size),
+            ),
             first_due=self._first_due(data),
             last=made.arguments.get("epochs"),
             directory=self._directory,
@@ -327,9 +333,9 @@ class KerasExecutor:
         return callbacks + checked_callbacks(made.arguments.get("callbacks", ()))
 
     def _first_due(self, data: FitData) -> int:
-        """Return the epoch after which the objective must have been logged."""
+        """Return the epoch after which the objectives must have been logged."""
         frequency = data.options.get("validation_freq", 1)
-        if not self._objective.validation:
+        if not any(objective.validation for objective in self._objectives):
             return 1
         return frequency if isinstance(frequency, int) else min(frequency)
 

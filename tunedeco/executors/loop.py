@@ -123,20 +123,20 @@ class Context:
         """End the epoch: what it logged is written down, and the state of training.
 
         Args:
-            logs: numbers, the objective among them; NaN as the objective or the loss ends the
+            logs: numbers, the objectives among them; NaN as one of them or as the loss ends the
                 trial.
 
         Raises:
-            ObjectiveError: the objective is not among them.
+            ObjectiveError: an objective is not among them.
             ConfigurationError: no epoch is under way, or something is no number.
         """
         if self._under_way is None:
             msg = "context.report(...) belongs into `for epoch in context.epochs()`, once in each"
             raise ConfigurationError(msg)
         numbers = {name: _number(name, value) for name, value in logs.items()}
-        objective = self._job.objective
-        if objective.measure is not None:
-            numbers[objective.name] = objective.measured(self.model)
+        for objective in self._job.objectives:
+            if objective.measure is not None:
+                numbers[objective.name] = objective.measured(self.model)
         epoch, self._under_way = self._under_way, None
         self.recorder.end(epoch, numbers, stop=self._stop)
 

@@ -22,6 +22,7 @@ from tunedeco.executors.data import FitData, first_batch, input_spec, symbolic
 from tunedeco.executors.fit_arguments import adapted, checked
 from tunedeco.executors.training_state import put
 from tunedeco.objective import Objective
+from tunedeco.objectives import Objectives
 from tunedeco.randomness import stream, training_seed
 from tunedeco.space import Hyperparameter
 from tunedeco.tracing import Trace
@@ -64,14 +65,14 @@ class Maker:
 
     Args:
         model_fn: asks for hyperparameters, and returns a model.
-        objective: what is watched.
+        objectives: what is watched.
         data: what the search was given to train on.
         inputs: what `input_spec` says of it.
         own_loop: whether the user's own loop trains them.
     """
 
     model_fn: Callable[[], object]
-    objective: Objective
+    objectives: Objectives
     data: FitData
     inputs: Any
     own_loop: bool
@@ -97,7 +98,7 @@ class Maker:
         answer = tracing.from_values(work.trial.values, draw)
         result, trace = tracing.run(self.model_fn, answer, number)
         model, arguments = checked(result, self.name, own_loop=self.own_loop)
-        data = adapted(self.data, arguments, self.objective, self.name, own_loop=self.own_loop)
+        data = adapted(self.data, arguments, self.objectives, self.name, own_loop=self.own_loop)
         inputs = self.inputs if data.x is self.data.x else input_spec(data)
         return Made(model, arguments, trace, data, inputs)
 
@@ -109,7 +110,7 @@ class Maker:
             with contextlib.suppress(Exception):
                 _build(made.model, made.inputs)
             if not self.own_loop:
-                _add_objective(made.model, self.objective)
+                _add_objectives(made.model, self.objectives)
         return made
 
     def measured(self, work: Slice) -> tuple[tuple[Made, Size] | None, str | None]:
@@ -170,18 +171,18 @@ def forget() -> None:
 
 def restored_model(
     model_fn: Callable[[], object],
-    objective: Objective,
+    objectives: Objectives,
     trials: Sequence[Trial],
     directory: Path,
     *,
     own_loop: bool,
 ) -> keras.Model:
-    """Return the model of the best trial with the weights of its best epoch.
+    """Return the model of the first trial with the weights of its best epoch.
 
     Args:
         model_fn: the model function.
-        objective: a metric that the model evaluates, whether `model_fn` compiled it or not.
-        trials: those with a score, the best first.
+        objectives: metrics that the model evaluates, whether `model_fn` compiled them or not.
+        trials: those with a score, the one whose model it is first.
         directory: the directory given to the executor.
         own_loop: whether the user's own loop trained it.
 
@@ -190,7 +191,7 @@ def restored_model(
         ConfigurationError: what was trained is no Keras model.
     """
     trial = trials[0]
-    arrays, _ = checkpoints.read(*checkpoints.of_best(directory, trials))
+    arrays, _ = checkpoints.read(*checkpoints.of_first(directory, trials))
     answer = tracing.from_values(trial.values, tracing.defaults)
     with devices.precision(trial.precision or keras.config.floatx()):
         result = tracing.run(model_fn, answer, trial.number)[0]
@@ -203,19 +204,19 @@ def restored_model(
             raise ConfigurationError(msg)
         _build(model, trial.inputs)
         if not own_loop:
-            _add_objective(model, objective)
+            _add_objectives(model, objectives)
     put("best", model.weights, arrays)
     return model
 
 
 def restored_state(trials: Sequence[Trial], directory: Path) -> dict[str, Any]:
-    """Return what the best trial's loop kept in ``context.state``, as of its best epoch.
+    """Return what the first trial's loop kept in ``context.state``, as of its best epoch.
 
     Raises:
         CheckpointError: it is not there.
         ConfigurationError: the trial was trained by `fit`, which keeps no such thing.
     """
-    arrays, meta = checkpoints.read(*checkpoints.of_best(directory, trials))
+    arrays, meta = checkpoints.read(*checkpoints.of_first(directory, trials))
     rest = (meta.get("best") or {}).get("state")
     if rest is None:
         msg = "there is no context.state: the search has no train_fn; see tuner.best_model()"
@@ -241,10 +242,15 @@ def built_by_training(model: keras.Model, x: Any) -> bool:  # noqa: ANN401 (what
     return True
 
 
+def _add_objectives(model: keras.Model, objectives: Objectives) -> None:
+    """Compile the model again with the metrics that objectives name, where it lacks them."""
+    for objective in objectives:
+        if objective.measure is None and not objective.supplied:
+            _add_objective(model, objective)
+
+
 def _add_objective(model: keras.Model, objective: Objective) -> None:
     """Compile the model again with the metric that the objective names, where it lacks it."""
-    if objective.measure is not None:
-        return
     # Keras keeps what compile was given here, and nowhere that is public
     compiled = model._compile_config.config  # noqa: SLF001
     metrics = compiled.get("metrics") or []

@@ -12,12 +12,14 @@ from typing import Any, final
 
 import keras
 
+from tunedeco import objectives as of
 from tunedeco.errors import ConfigurationError
 from tunedeco.events import Trained
 from tunedeco.executors import checkpoints
 from tunedeco.executors.base import Emit, Slice
+from tunedeco.executors.supplied import SECONDS, Supplier
 from tunedeco.executors.training_state import Arrays, put
-from tunedeco.objective import Objective
+from tunedeco.objectives import Objectives
 from tunedeco.randomness import training_seed
 from tunedeco.trial import Checkpoint, Epoch, State, Trial
 
@@ -88,9 +90,10 @@ class Job:
     work: Slice
     trial: Trial
     """The slice's, with the values that its model function asked for."""
-    objective: Objective
+    objectives: Objectives
+    supplier: Supplier
     first_due: int
-    """The epoch after which the logs must contain the objective."""
+    """The epoch after which the logs must contain the objectives."""
     last: int | None
     """The epoch that its model function wants to be the last, if any."""
     directory: Path
@@ -143,8 +146,9 @@ class Recorder:
         self._best_of_now = best
         self._announced = False
         self._started = 0.0
-        self._best_loss = math.inf
+        self._best_loss = math.inf  # of the objective that says which epoch is the best
         self._best: Stored = ({}, {})
+        self._logged: Mapping[str, float] = {}  # by the latest epoch
         self._epochs: list[Epoch] = []  # trained, and not yet in a checkpoint
 
     @property
@@ -166,6 +170,8 @@ class Recorder:
             )
             raise ConfigurationError(msg)
         self.snapshot = snapshot
+        trained = self.job.work.trial.epochs[: snapshot.epoch]
+        self._logged = trained[-1].logs if trained else {}
         self._best_loss = float(snapshot.meta.get("best_loss", math.inf))
         best = {name: a for name, a in snapshot.arrays.items() if name.startswith("best")}
         self._best = best, dict(snapshot.meta.get("best", {}))
@@ -191,20 +197,24 @@ class Recorder:
             stop: whether no more are to follow.
 
         Raises:
-            ObjectiveError: the logs do not contain the objective.
+            ObjectiveError: the logs do not contain an objective.
             CheckpointError: a checkpoint cannot be written.
         """
-        objective = self.job.objective
-        name = objective.find(logs)
-        if name is None and self._best_loss == math.inf and epoch + 1 >= self.job.first_due:
-            raise objective.missing(logs)
-        self.announce()  # if only training itself could build it
         seconds = round(time.monotonic() - self._started, 6)
+        objectives = self.job.objectives
+        logs = self._with_supplied(logs, seconds)
+        names = [objective.find(logs) for objective in objectives]
+        if self._best_loss == math.inf and epoch + 1 >= self.job.first_due:
+            for objective in (o for o, name in zip(objectives, names, strict=True) if name is None):
+                raise objective.missing(logs)
+        self.announce()  # if only training itself could build it
         self._epochs.append(Epoch(epoch + 1, logs, {"seconds": seconds}))
-        watched = [logs[n] for n in (name, "loss") if n is not None and n in logs]
+        self._logged = logs
+        watched = [logs[n] for n in (*names, "loss") if n is not None and n in logs]
         diverged = not all(map(math.isfinite, watched))
-        if name is not None and objective.loss(logs[name]) < self._best_loss:
-            self._best_loss = objective.loss(logs[name])
+        found = of.losses(objectives, logs)
+        if of.improves(objectives, found, self._best_loss):
+            self._best_loss = found[of.guide(objectives) or 0]
             self._best = self._best_of_now()
         last = self.job.last is not None and epoch + 1 >= self.job.last
         self.snapshot = self._taken(epoch + 1, 0, stop=stop or diverged or last, diverged=diverged)
@@ -229,6 +239,14 @@ class Recorder:
             )
             self._write(self.snapshot)
 
+    def _with_supplied(self, logs: Mapping[str, float], seconds: float) -> Mapping[str, float]:
+        """Return the logs of an epoch with the objectives that are the executor's to measure."""
+        supplier = self.job.supplier
+        if not supplier.names:
+            return logs
+        seconds += self.snapshot.meta.get("seconds", 0.0)  # where it was interrupted within
+        return {**logs, **supplier.lacking(logs, self._model(), self._logged, seconds)}
+
     def _taken(self, epoch: int, step: int, *, stop: bool, diverged: bool = False) -> Snapshot:
         """Return the present state of training."""
         arrays, rest = self._present(step)
@@ -241,6 +259,9 @@ class Recorder:
             "best": best_rest,
             **rest,
         }
+        if step and SECONDS in self.job.supplier.names:
+            before = self.snapshot.meta.get("seconds", 0.0)
+            meta["seconds"] = before + time.monotonic() - self._started
         return Snapshot(epoch, step, arrays | best, meta)
 
     def _write(self, snapshot: Snapshot) -> None:

@@ -19,20 +19,21 @@ from tunedeco.executors.training_state import (
     restore_callbacks,
     take,
 )
-from tunedeco.objective import Objective
+from tunedeco.objectives import Objectives
 
 
 @final
 class Measuring(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    """Logs an objective that is a function of the model; the first callback, so all see it."""
+    """Logs objectives that are functions of the model; the first callback, so all see them."""
 
-    def __init__(self, objective: Objective) -> None:
+    def __init__(self, objectives: Objectives) -> None:
         super().__init__()
-        self._objective = objective
+        self._objectives = objectives
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
         if logs is not None:
-            logs[self._objective.name] = self._objective.measured(self.model)
+            for objective in self._objectives:
+                logs[objective.name] = objective.measured(self.model)
 
 
 @final
@@ -61,12 +62,12 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
         Raises:
             TooLarge: from `Job.began`.
             Interrupted: `Job.interrupted` said so; all that was reported is on disk.
-            ObjectiveError: the logs do not contain the objective.
+            ObjectiveError: the logs do not contain an objective.
             CheckpointError: a checkpoint cannot be written, or is of another model.
             ConfigurationError: a checkpoint within an epoch is of other data.
         """
-        objective = self._job.objective
-        measuring = [] if objective.measure is None else [Measuring(objective)]
+        functions = tuple(o for o in self._job.objectives if o.measure is not None)
+        measuring = [Measuring(functions)] if functions else []
         while self.recorder.ended is None:
             start = self.recorder.snapshot
             if self._feed is not None:

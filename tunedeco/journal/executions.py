@@ -2,10 +2,11 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean, stdev
 
+from tunedeco.pareto import Point
 from tunedeco.trial import Epoch, State, Trial
 
 
@@ -18,7 +19,7 @@ def together(trial: Trial, runs: Sequence[Trial]) -> Trial:
     scored = [run for run in runs if run.loss is not None]
     if len(scored) < len(runs):  # the mean of some is no match for the mean of all
         scored = []
-    best = min(scored, key=lambda run: run.loss or 0.0, default=None)
+    best = min(scored, key=lambda run: run.point, default=None)
     states = {run.state: run for run in reversed(runs)}
     # what goes wrong once has gone wrong; the others are not waited for
     order = (State.FAILED, State.REJECTED, State.DIVERGED, State.RUNNING, State.PAUSED)
@@ -36,10 +37,12 @@ def together(trial: Trial, runs: Sequence[Trial]) -> Trial:
         state=told.state,
         error=told.error,
         score=fmean(scores) if scores and not failed else None,
+        scores=_mean(run.scores for run in scored) if scored and not failed else {},
         loss=fmean(losses) if losses and not failed else None,
         best_epoch=best.best_epoch if best and not failed else None,
         spread=stdev(scores) if len(scores) > 1 and not failed else None,
         losses=_mean_losses(runs),
+        points=tuple(_mean_points(runs)),
         epochs=tuple(_mean_epochs(runs)),
         runtime={
             name: sum(run.runtime.get(name, 0) for run in runs)
@@ -54,6 +57,20 @@ def _mean_losses(runs: Sequence[Trial]) -> tuple[float, ...]:
     falling = [list(itertools.accumulate(losses, _less)) for losses in begun]
     longest = max(map(len, falling), default=0)
     return tuple(fmean(f[min(i, len(f) - 1)] for f in falling) for i in range(longest))
+
+
+def _mean_points(runs: Sequence[Trial]) -> Iterator[Point]:
+    """Yield the mean of the points after each epoch; a training that has stopped keeps its last."""
+    begun = [run.points for run in runs if run.points]
+    for i in range(max(map(len, begun), default=0)):
+        points = [p[min(i, len(p) - 1)] for p in begun]
+        yield tuple(map(fmean, zip(*points, strict=True))) if all(points) else ()
+
+
+def _mean(scores: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Return the mean of each objective."""
+    several = list(scores)
+    return {name: fmean(one[name] for one in several) for name in several[0]}
 
 
 def _less(one: float, other: float) -> float:

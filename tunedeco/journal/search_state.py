@@ -1,6 +1,5 @@
 """The state of a search: a fold over its events, one at a time, and nothing beside them."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,9 +21,11 @@ from tunedeco.events import (
     Trained,
 )
 from tunedeco.journal.executions import together
+from tunedeco.journal.scoring import UNSCORED, scored
 from tunedeco.objective import Objective
+from tunedeco.objectives import Objectives
 from tunedeco.space import Space, Values, flat
-from tunedeco.trial import UNFINISHED, Epoch, State, Trial, configuration_key
+from tunedeco.trial import UNFINISHED, State, Trial, configuration_key
 
 Changes = Mapping[str, Any]
 """What an event changes in a state."""
@@ -66,19 +67,27 @@ class SearchState:
 
     @property
     def objective(self) -> Objective:
-        """What the search is for."""
+        """What the search is for; the first, where it is for several."""
         assert self.created is not None
         return self.created.objective
+
+    @property
+    def objectives(self) -> Objectives:
+        """All that the search is for."""
+        assert self.created is not None
+        return self.created.objectives
 
     @property
     def best(self) -> Trial:
         """The trial with the best score; the earlier one where two are equal.
 
+        Of several objectives the first decides, and the next where that is equal.
+
         Raises:
             NoTrialError: none has a score.
         """
-        scored = (trial for trial in self.trials if trial.loss is not None)
-        best = min(scored, key=lambda trial: trial.loss or 0.0, default=None)
+        with_score = (trial for trial in self.trials if trial.loss is not None)
+        best = min(with_score, key=lambda trial: trial.point, default=None)
         if best is None:
             msg = "no trial has a score yet"
             raise NoTrialError(msg)
@@ -244,8 +253,9 @@ class SearchState:
         epochs = len(run.epochs) + len(event.epochs)
         self._check(event.checkpoint.epoch == epochs, event, "its checkpoint is of another epoch")
         latest = (*run.checkpoints, event.checkpoint)[-2:]
+        longer = scored(replace(run, checkpoints=latest), self.objectives, event.epochs)
         return {
-            "trial": self._with(self._scored(run, event.epochs, checkpoints=latest)),
+            "trial": self._with(longer),
             "epochs": self.epochs + len(event.epochs),
             "elapsed": self._elapsed(event),
         }
@@ -253,7 +263,7 @@ class SearchState:
     def _ended(self, event: Ended) -> Changes:
         run = replace(self._running(event), state=event.state, error=event.error)
         if event.state is State.FAILED:  # what broke is no recommendation
-            run = replace(run, score=None, loss=None, best_epoch=None)
+            run = replace(run, **UNSCORED)
         trial = self._with(run)
         return {
             "trial": trial,
@@ -279,47 +289,20 @@ class SearchState:
             run,
             state=State.RUNNING,
             error=None,
-            score=None,
-            loss=None,
-            best_epoch=None,
             losses=(),
+            points=(),
             epochs=(),
-        )
-        resumed = self._scored(
-            blank,
-            kept,
             checkpoints=tuple(
                 c for c in run.checkpoints if (c.epoch, c.step) <= (event.epoch, event.step)
             ),
             runtime={**run.runtime, "resumes": run.runtime.get("resumes", 0) + 1},
+            **UNSCORED,
         )
+        resumed = scored(blank, self.objectives, kept)
         return {
             "trial": self._with(resumed),
             "epochs": self.epochs - len(run.epochs) + len(kept),
         }
-
-    def _scored(self, run: Trial, epochs: Sequence[Epoch], **changes: Any) -> Trial:  # noqa: ANN401 (fields)
-        """Return a training with more epochs, and whatever else changes with them."""
-        objective = self.objective
-        score, loss, best_epoch = run.score, run.loss, run.best_epoch
-        losses = list(run.losses)
-        for epoch in epochs:
-            name = objective.find(epoch.logs)
-            if name is None or not math.isfinite(epoch.logs[name]):
-                losses.append(math.nan)
-                continue
-            losses.append(found := objective.loss(epoch.logs[name]))
-            if loss is None or found < loss:
-                score, loss, best_epoch = epoch.logs[name], found, epoch.epoch
-        return replace(
-            run,
-            epochs=(*run.epochs, *epochs),
-            losses=tuple(losses),
-            score=score,
-            loss=loss,
-            best_epoch=best_epoch,
-            **changes,
-        )
 
     def _elapsed(self, event: Trained | Ended | Stopped) -> float:
         return self.elapsed_before + float(event.runtime.get("elapsed", 0.0))
@@ -355,7 +338,5 @@ class SearchState:
 
 
 def _set_aside(trial: Trial) -> Trial:
-    blank = replace(
-        trial, state=State.OUTSIDE, score=None, loss=None, best_epoch=None, checkpoints=()
-    )
+    blank = replace(trial, state=State.OUTSIDE, checkpoints=(), **UNSCORED)
     return replace(blank, executions=tuple(map(_set_aside, trial.executions)))

@@ -17,7 +17,7 @@ from tunedeco.oracles.halving import Hyperband, SuccessiveHalving
 from tunedeco.oracles.plain import PLAIN
 from tunedeco.oracles.random import Random
 from tunedeco.oracles.samplers import optuna
-from tunedeco.oracles.stopping import MedianStopping, PlateauStopping
+from tunedeco.oracles.stopping import MedianStopping, PlateauStopping, check_curves
 
 __all__ = [
     "ASHA",
@@ -38,6 +38,7 @@ __all__ = [
     "SuccessiveHalving",
     "Wait",
     "begins_with_defaults",
+    "check_curves",
     "describe",
     "optuna",
     "resolve",

@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import final
 
 from tunedeco.oracles.base import Continue, Start
-from tunedeco.oracles.rungs import Rungs, competing, standing
+from tunedeco.oracles.rungs import Rungs, best_first, competing
 from tunedeco.oracles.wrapping import can_go_on, reached
 from tunedeco.trial import UNFINISHED, Trial
 
@@ -61,7 +61,7 @@ class ASHA(Rungs):
         for rung in range(len(rungs) - 2, -1, -1):
             population = _population(trials, rungs[rung])
             share = max(len(population) // self.reduction, least)
-            best = sorted(population, key=lambda t: standing(t, rungs[rung]))[:share]
+            best = best_first(population, rungs[rung])[:share]
             recent = {trial.number for trial in _recent(population)}
             for trial in best:
                 promotable = _promotable(trial, rungs[rung], rungs[rung + 1])
@@ -89,7 +89,7 @@ def _known(trial: Trial, epoch: int) -> bool:
 
 def _promotable(trial: Trial, epoch: int, after: int) -> bool:
     """Return whether a trial could go on from one rung to the next."""
-    return can_go_on(trial) and trial.until < after and trial.loss_at(epoch) is not None
+    return can_go_on(trial) and trial.until < after and bool(trial.point_at(epoch))
 
 
 def _recent(population: Sequence[Trial]) -> list[Trial]:

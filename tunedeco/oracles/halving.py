@@ -10,14 +10,13 @@ While one bracket waits for trials that run, the next one begins, so nobody is i
 remembered: who stands on which rung is read from the epochs that trials have been sent to.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
 from tunedeco.oracles.base import Continue, Start
-from tunedeco.oracles.rungs import Rungs, competing, standing
+from tunedeco.oracles.rungs import Rungs, best_first, competing, standing
 from tunedeco.oracles.wrapping import can_go_on
 from tunedeco.trial import UNFINISHED, Trial
 
@@ -90,8 +89,8 @@ class Brackets(Rungs, ABC):
                 return  # it is not known yet how they compare here
             # who has gone on stays, whatever has become known of others since
             ahead = [t for t in there if t.until > epoch]
-            rest = [t for t in there if t.until <= epoch and standing(t, epoch)[0] < math.inf]
-            rest.sort(key=lambda t: standing(t, epoch))
+            ranked = best_first(there, epoch)
+            rest = [t for t in ranked if t.until <= epoch and standing(t, epoch)]
             kept = max(len(members) // self.reduction ** (rung + 1), 1)
             there = ahead + rest[: max(kept - len(ahead), 0)]
 

@@ -5,11 +5,11 @@ long as that is at least ``min_epochs`` (Lisha Li et al., "Hyperband", JMLR 18 (
 So 50 epochs by 3 have the rungs 2, 5, 16 and 50, and 5 epochs have 2 and 5.
 """
 
-import math
 from abc import ABC
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tunedeco import pareto
 from tunedeco.oracles.wrapping import Wrapper
 from tunedeco.trial import State, Trial
 
@@ -47,14 +47,25 @@ class Rungs(Wrapper, ABC):
         return tuple(reversed(epochs))
 
 
-def standing(trial: Trial, epoch: int) -> tuple[float, int]:
-    """Return by what a trial is compared at a rung: its least loss so far, then its number.
+def standing(trial: Trial, epoch: int) -> pareto.Point:
+    """Return by what a trial is compared at a rung: its losses at its best epoch so far.
 
-    What went wrong is infinitely bad.
+    What went wrong has none.
     """
-    wrong = trial.state in (State.FAILED, State.DIVERGED)
-    loss = None if wrong else trial.loss_at(epoch)
-    return math.inf if loss is None else loss, trial.number
+    return () if trial.state in (State.FAILED, State.DIVERGED) else trial.point_at(epoch)
+
+
+def best_first(trials: Sequence[Trial], epoch: int) -> list[Trial]:
+    """Return trials from the best to the worst at a rung; where two are equal, the earlier first.
+
+    Of several objectives: by fronts, and in each front the least crowded first (NSGA-II).
+    """
+    points = [standing(trial, epoch) for trial in trials]
+    keys: Sequence[object] = [(not point, point) for point in points]
+    if any(len(point) > 1 for point in points):
+        keys = pareto.ranks(points)
+    by_key = sorted(zip(keys, (t.number for t in trials), trials, strict=True), key=lambda t: t[:2])
+    return [trial for *_, trial in by_key]
 
 
 def competing(trials: Sequence[Trial]) -> list[Trial]:

@@ -12,7 +12,8 @@ from statistics import fmean, median
 from typing import final
 
 from tunedeco.errors import ConfigurationError
-from tunedeco.oracles.base import Continue, Start
+from tunedeco.objective import Objective
+from tunedeco.oracles.base import Continue, Oracle, Start
 from tunedeco.oracles.wrapping import Wrapper, can_go_on, reached
 from tunedeco.trial import UNFINISHED, State, Trial
 
@@ -130,3 +131,18 @@ class PlateauStopping(Stopping):
             now, before = trial.loss_at(trial.until), trial.loss_at(trial.until - self.patience)
             # where there is nothing to compare with yet, as with a rare objective, it goes on
             yield trial, now is None or before is None or before - now > self.min_delta
+
+
+def check_curves(oracle: Oracle, objective: Objective) -> None:
+    """Check that a stopping rule is given an objective that has a value for each epoch.
+
+    Raises:
+        ConfigurationError: it is of the whole trial.
+    """
+    if isinstance(oracle, Stopping) and objective.supplied:
+        msg = (
+            f"{type(oracle).__name__} judges how the first objective goes from epoch to epoch, and "
+            f"{objective.name!r} is of the whole trial: put one that training logs first, or take "
+            "another oracle"
+        )
+        raise ConfigurationError(msg)

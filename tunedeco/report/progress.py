@@ -107,9 +107,15 @@ class Progress:
                 f": {trial.error['message'].splitlines()[0] if trial.error['message'] else ''}"
             )
         elif trial.score is not None:
-            outcome += f", {trial.score:.6g} in epoch {trial.best_epoch} of {len(trial.epochs)}"
+            scores = f"{trial.score:.6g}"
+            if len(trial.scores) > 1:
+                scores = ", ".join(f"{name} {n:.6g}" for name, n in trial.scores.items())
+            outcome += f", {scores} in epoch {trial.best_epoch} of {len(trial.epochs)}"
         with suppress(NoTrialError):
-            outcome += f" (best {self._state.best.score:.6g})"
+            found = f"best {self._state.best.score:.6g}"
+            if len(self._state.objectives) > 1:
+                found += f", {len(tables.front(self._state))} on the Pareto front"
+            outcome += f" ({found})"
         epochs, seconds = tables.epochs_left(self._state), tables.seconds_left(self._state)
         left = [] if epochs is None else [f"{epochs} epochs"]
         left += [] if seconds is None else [f"about {duration(seconds)}"]

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from tunedeco import exporting, text
+from tunedeco import exporting, pareto, text
 from tunedeco.errors import NoTrialError
+from tunedeco.events import Created
 from tunedeco.journal.search_state import SearchState
 from tunedeco.trial import UNFINISHED, State, Trial
 from tunedeco.units import duration
@@ -15,8 +16,41 @@ _BRACKETS = 5  # how many to show of them, the latest
 
 
 def ranked(trials: Sequence[Trial]) -> list[Trial]:
-    """Return trials from the best to the worst; those without a score last, in order."""
-    return sorted(trials, key=lambda t: (t.loss is None, t.loss or 0.0, t.number))
+    """Return trials from the best to the worst; those without a score last, in order.
+
+    Of several objectives one front after the other, in each from the best in the first objective.
+    """
+    fronts = [0.0] * len(trials)
+    if any(len(trial.point) > 1 for trial in trials):
+        fronts = [front for front, *_ in pareto.ranks([trial.point for trial in trials])]
+    keys = [(t.loss is None, f, t.point, t.number) for t, f in zip(trials, fronts, strict=True)]
+    return [trials[i] for i in sorted(range(len(trials)), key=keys.__getitem__)]
+
+
+def front(state: SearchState) -> list[Trial]:
+    """Return the trials that none is better than in all objectives, by the first of them.
+
+    The first is `SearchState.best`; of one objective, the others are those with the same score.
+    """
+    points = [trial.point for trial in state.trials]
+    return [state.trials[i] for i in next(pareto.fronts(points), [])]
+
+
+def chosen(state: SearchState, number: int | None) -> Trial:
+    """Return the trial of a number, or the best one.
+
+    Raises:
+        NoTrialError: there is none, or it has no score.
+    """
+    if number is None:
+        return state.best
+    if type(number) is not int or not 0 <= number < len(state.trials):
+        msg = f"there is no trial {number!r}: there are {len(state.trials)}, counted from 0"
+        raise NoTrialError(msg)
+    if state.trials[number].loss is None:
+        msg = f"trial {number} has no score: it is {state.trials[number].state}"
+        raise NoTrialError(msg)
+    return state.trials[number]
 
 
 def scored(state: SearchState) -> list[Trial]:
@@ -25,13 +59,16 @@ def scored(state: SearchState) -> list[Trial]:
 
 
 def rows(state: SearchState) -> list[dict[str, Any]]:
-    """Return one flat row a trial, in order; a hyperparameter's column is ``group/name``."""
+    """Return one flat row a trial, in order; a hyperparameter's column is ``group/name``.
+
+    Of several objectives each has a column, and the first one's is ``score``.
+    """
     on_rungs = _on_rungs(state)
     return [
         {
             "number": trial.number,
             "state": str(trial.state),
-            "score": trial.score,
+            **_scores(state, trial),
             "best_epoch": trial.best_epoch,
             "epochs": len(trial.epochs),
             **({"bracket": trial.bracket, "rung": trial.rung} if on_rungs else {}),
@@ -50,8 +87,17 @@ def trials_table(state: SearchState, trials: Sequence[Trial]) -> str:
     names = [h.name for h in state.space]
     labels = [h.name if names.count(h.name) == 1 else h.label for h in state.space]
     rungs = ("bracket", "rung") if _on_rungs(state) else ()
-    header = ("trial", "state", "score", "epoch", "epochs", *rungs, "parameters", *labels)
+    first, *others = (objective.name for objective in state.objectives)
+    others = [name for name in others if name != "parameters"]  # which has its column
+    score = first if len(state.objectives) > 1 else "score"
+    header = ("trial", "state", score, *others, "epoch", "epochs", *rungs, "parameters", *labels)
     return text.table(header, [list(by_number[t.number].values()) for t in trials])
+
+
+def _scores(state: SearchState, trial: Trial) -> dict[str, float | None]:
+    """Return the columns of a trial's scores; that of ``parameters`` is another's."""
+    others = [o.name for o in state.objectives[1:] if o.name != "parameters"]
+    return {"score": trial.score, **{name: trial.scores.get(name) for name in others}}
 
 
 def _on_rungs(state: SearchState) -> bool:
@@ -133,12 +179,14 @@ def status(state: SearchState) -> dict[str, Any]:
             "trial": state.best.number,
             "score": state.best.score,
             "epoch": state.best.best_epoch,
+            **({"scores": dict(state.best.scores)} if len(state.objectives) > 1 else {}),
         }
     except NoTrialError:
         best = None
     return {
         "name": created.name,
         "objective": created.objective.to_json(),
+        **_of_several(state),
         "oracle": dict(created.oracle),
         "seed": created.seed,
         "space": {"hyperparameters": len(state.space), "configurations": size},
@@ -158,6 +206,16 @@ def status(state: SearchState) -> dict[str, Any]:
                 sum(e.runtime.get("seconds", 0.0) for t in state.trials for e in t.epochs), 3
             ),
         },
+    }
+
+
+def _of_several(state: SearchState) -> dict[str, Any]:
+    """Return what JSON says beside the first objective, where there are several."""
+    if len(state.objectives) == 1:
+        return {}
+    return {
+        "objectives": [objective.to_json() for objective in state.objectives],
+        "pareto": [trial.number for trial in front(state)],
     }
 
 
@@ -201,6 +259,8 @@ def status_line(state: SearchState) -> str:
             f"; best {created.objective.name} {best.score:.6g} "
             f"in trial {best.number}, epoch {best.best_epoch}"
         )
+        if created.others:
+            line += f"; {len(front(state))} on the Pareto front"
     match state.stopped:
         case None:
             left = seconds_left(state)
@@ -211,19 +271,27 @@ def status_line(state: SearchState) -> str:
             return f"{line}; stopped by {reason}"
 
 
-def export(state: SearchState) -> dict[str, Any]:
-    """Return the best trial as the object that an exported JSON file holds.
+def pareto_front(state: SearchState) -> str:
+    """Return the front as a table, under the line that counts all trials."""
+    found = front(state)
+    table = [trials_table(state, found)] if found else []
+    return "\n\n".join([status_line(state), *table])
+
+
+def export(state: SearchState, number: int | None = None) -> dict[str, Any]:
+    """Return a trial as the object that an exported JSON file holds: the best one, where None.
 
     Raises:
-        NoTrialError: no trial has ended with a score.
+        NoTrialError: it does not exist, or has no score.
     """
-    created, best = state.created, state.best
+    created, best = state.created, chosen(state, number)
     assert created is not None
     return {
         "schema": exporting.SCHEMA,
         "name": created.name,
         "objective": created.objective.to_json(),
         "score": best.score,
+        **_all_scores(created, best),
         "epoch": best.best_epoch,
         "trial": best.number,
         "seed": created.seed,
@@ -231,3 +299,11 @@ def export(state: SearchState) -> dict[str, Any]:
         "hyperparameters": best.values,
         "versions": state.sessions[-1].get("versions", {}) if state.sessions else {},
     }
+
+
+def _all_scores(created: Created, trial: Trial) -> dict[str, Any]:
+    """Return what an export says beside the first objective, where there are several."""
+    if not created.others:
+        return {}
+    objectives = [objective.to_json() for objective in created.objectives]
+    return {"objectives": objectives, "scores": dict(trial.scores)}
