@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tunedeco import exporting, text
 from tunedeco.errors import TunedecoError
+from tunedeco.importances import EVALUATORS, importances
 from tunedeco.journal.compaction import compact
 from tunedeco.journal.journal import load
 from tunedeco.journal.repair import examined, repair
@@ -52,12 +53,20 @@ def _parser() -> argparse.ArgumentParser:
         ("status", _status, "where the search stands"),
         ("trials", _trials, "all trials, in order"),
         ("best", _best, "the best trial"),
+        ("importances", _importances, "how much each hyperparameter and each group mattered"),
         ("export", _export, "write the best hyperparameters as a JSON file"),
         ("doctor", _doctor, "check the journal and the checkpoints; status 1 if damaged"),
         ("compact", _compact, "rewrite the journal with fewer events that amount to the same"),
     ):
         sub = commands.add_parser(name, parents=[shared], help=about, description=about)
         sub.set_defaults(command=command)
+        if name == "importances":
+            sub.add_argument(
+                "--evaluator",
+                choices=EVALUATORS,
+                default=EVALUATORS[0],
+                help="the built-in one, or one of Optuna's (default: %(default)s)",
+            )
         if name == "export":
             sub.add_argument(
                 "-o",
@@ -103,6 +112,12 @@ def _best(options: argparse.Namespace) -> int:
     if options.json:
         return _print(_json(state.best.to_json()))
     return _print(tables.best(state))
+
+
+def _importances(options: argparse.Namespace) -> int:
+    state = load(options.directory)
+    found = importances(state.space, state.trials, options.evaluator)
+    return _print(_json(found.to_json()) if options.json else str(found))
 
 
 def _export(options: argparse.Namespace) -> int:
