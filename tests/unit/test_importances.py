@@ -20,7 +20,7 @@ from tunedeco.conditions import Among
 from tunedeco.domains import Boolean, Domain, Fixed, Float, Linear
 from tunedeco.domains import Choice as ChoiceOf
 from tunedeco.domains import Range as RangeOf
-from tunedeco.errors import ConfigurationError
+from tunedeco.errors import ConfigurationError, HyperparameterError
 from tunedeco.importances import Importances, importances
 from tunedeco.importances.standing import standings
 from tunedeco.journal.journal import load
@@ -348,6 +348,15 @@ def test_an_evaluator_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch
 RATES = [0.9, 0.5, 0.6, 0.7, 0.8]
 
 
+def test_a_value_that_is_not_in_the_space_is_named() -> None:
+    """A journal in which a trial has an impossible value is refused, and says whose."""
+    space = space_of(g={"x": RangeOf(1, 3)})
+    trials = tried(space, lambda v: v["g"]["x"], 20)
+    trials[7] = replace(trials[7], values={"g": {"x": 4}})
+    with pytest.raises(HyperparameterError, match=r"g/x of trial 7: 4 is not in 1 to 3"):
+        importances(space, trials)
+
+
 def rated_fn(rates: Sequence[float] = RATES) -> Curve:
     """Ask for a rate that decides, a start that hardly does, and more in one branch."""
     rate = Choice("rate", rates, group="optimizer")
@@ -411,9 +420,8 @@ def test_chance_is_taken_off_exactly() -> None:
     """What is taken off is the mean of what all permutations of the scores show."""
     from tunedeco.importances.ped_anova import _axis, _counted, _explained  # its heart
 
-    values = [(x,) for x in (0.05, 0.1, 0.4, 0.45, 0.7, 0.95)]
-    axis = _axis(Float(0, 1), values)
-    kernel = axis.kernel(len(values), 1)
+    axis = _axis(Float(0, 1), np.array([0.05, 0.1, 0.4, 0.45, 0.7, 0.95]))
+    kernel = axis.kernel(6, 1)
     tenths = np.array([0, 1, 3, 5, 7, 9])
     shown = []
     draw = random.Random(0)

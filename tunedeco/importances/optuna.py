@@ -10,17 +10,15 @@ Assessing Hyperparameter Importance", ICML 2014, and in its implementations).
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tunedeco.errors import ConfigurationError
+from tunedeco.importances.positions import positions
 from tunedeco.space import Hyperparameter, Space
 from tunedeco.trial import Trial
-
-if TYPE_CHECKING:
-    import optuna
 
 _SEED = 0  # of their forests: the same trials give the same answer
 
@@ -48,13 +46,18 @@ def variances(
             "'ped-anova', which needs nothing"
         )
         raise ConfigurationError(msg) from error
-    searched = [h for h in space if h.domain.size != 1]
+    columns = [_column(optuna, h, trials) for h in space if h.domain.size != 1]
+    distributions = {label: distribution for label, distribution, _ in columns}
     with _quiet(optuna):
         study = optuna.create_study()
         study.add_trials(
             [
-                _frozen(optuna, searched, trial, float(standing))
-                for trial, standing in zip(trials, standings, strict=True)
+                optuna.trial.create_trial(
+                    params={label: places[i] for label, _, places in columns},
+                    distributions=distributions,
+                    value=float(standing),
+                )
+                for i, standing in enumerate(standings)
             ]
         )
         kinds: dict[str, Any] = {
@@ -70,30 +73,20 @@ def variances(
     return single, groups
 
 
-def _frozen(
+def _column(
     library: Any,  # noqa: ANN401 (the module)
-    searched: Sequence[Hyperparameter],
-    trial: Trial,
-    standing: float,
-) -> "optuna.trial.FrozenTrial":
-    """Return a trial as one of Optuna's."""
-    params: dict[str, float] = {}
-    distributions: dict[str, Any] = {}
-    for h in searched:
-        value = trial.values.get(h.group, {}).get(h.name, h.default)
-        place = h.domain.encode(h.domain.canonical(value))
-        if h.domain.ordered:
-            distributions[h.label] = library.distributions.FloatDistribution(0.0, 1.0)
-        else:
-            assert h.domain.size is not None
-            place = int(place * h.domain.size)
-            choices = range(h.domain.size)
-            distributions[h.label] = library.distributions.CategoricalDistribution(choices)
-        params[h.label] = place
-    frozen: optuna.trial.FrozenTrial = library.trial.create_trial(
-        params=params, distributions=distributions, value=standing
-    )
-    return frozen
+    hyperparameter: Hyperparameter,
+    trials: Sequence[Trial],
+) -> tuple[str, Any, list[float]]:
+    """Return how Optuna is told of a hyperparameter: its name, distribution, and values."""
+    label, domain = hyperparameter.label, hyperparameter.domain
+    places = positions(hyperparameter, trials)
+    places = np.where(np.isnan(places), domain.encode(hyperparameter.default), places)
+    if domain.ordered:
+        return label, library.distributions.FloatDistribution(0.0, 1.0), places.tolist()
+    assert domain.size is not None
+    indices = (places * domain.size).astype(int).tolist()
+    return label, library.distributions.CategoricalDistribution(range(domain.size)), indices
 
 
 @contextmanager

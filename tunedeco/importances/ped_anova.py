@@ -27,7 +27,8 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from tunedeco.domains import Domain, Value
+from tunedeco.domains import Domain
+from tunedeco.importances.positions import positions
 from tunedeco.space import Space
 from tunedeco.trial import Trial
 
@@ -73,7 +74,7 @@ def variances(
         standings: of each trial, the less the better.
     """
     tenths = _tenths(standings)
-    axes = {h.label: _axis(h.domain, _values(h.group, h.name, trials)) for h in space}
+    axes = {h.label: _axis(h.domain, positions(h, trials)) for h in space}
     single = {label: _alone(axis, tenths) for label, axis in axes.items()}
     groups = {}
     for group, members in space.groups.items():
@@ -92,30 +93,11 @@ def _tenths(standings: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.searchsorted(last, standings, "left").astype(np.int64)
 
 
-def _values(group: str, name: str, trials: Sequence[Trial]) -> list[tuple[Value] | None]:
-    """Return each trial's value, in a tuple since it may be None; None where it has none."""
-    found: list[tuple[Value] | None] = []
-    for trial in trials:
-        names = trial.values.get(group, {})
-        found.append((names[name],) if name in names else None)
-    return found
-
-
-def _axis(domain: Domain, values: Sequence[tuple[Value] | None]) -> _Axis:
+def _axis(domain: Domain, places: Array) -> _Axis:
     size = domain.size
     number = size if size is not None and size <= _CELLS and domain.even else _CELLS
-    known: dict[tuple[type, Value], int] = {}
-    cells = []
-    for value in values:
-        if value is None:
-            cells.append(-1)
-            continue
-        key = type(value[0]), value[0]
-        if key not in known:
-            place = domain.encode(domain.canonical(value[0]))
-            known[key] = min(int(place * number), number - 1)
-        cells.append(known[key])
-    return _Axis(np.array(cells), number, domain.ordered)
+    cells = np.where(np.isnan(places), -1, np.minimum(places * number, number - 1))
+    return _Axis(cells.astype(np.int64), number, domain.ordered)
 
 
 _NOWHERE_ELSE = np.ones((1, 1))  # the kernel of an axis that is not there
