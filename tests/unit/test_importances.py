@@ -260,6 +260,23 @@ def test_where_nothing_can_be_said_it_says_why(
     assert str(found) == f"no importances: {reason}"
 
 
+@pytest.mark.parametrize("evaluator", ["ped-anova", "fanova", "mdi"])
+def test_one_value_says_nothing(evaluator: str) -> None:
+    """What had the same value in all trials has no share, not even one of rounding."""
+    space = space_of(g={"x": Float(0, 1), "kind": ChoiceOf(("a", "b"))}, h={"y": Float(0, 1)})
+    draw = random.Random(0)
+    same = {"g": {"x": 0.3, "kind": "b"}, "h": {"y": 0.5}}
+    trials = [trained(i, same, [draw.random()]) for i in range(30)]
+    reason = "in 30 trials no hyperparameter stands out from chance"
+    assert importances(space, trials, evaluator).reason == reason
+    varied = [replace(t, values={**same, "h": {"y": t.loss}}) for t in trials]
+    assert importances(space, varied, evaluator).hyperparameters == {
+        "h/y": 1.0,
+        "g/kind": 0.0,
+        "g/x": 0.0,
+    }
+
+
 def test_all_failures_say_nothing() -> None:
     """Where every trial failed, none was better than another."""
     space = space_of(g={"x": Float(0, 1)})

@@ -46,26 +46,10 @@ def variances(
             "'ped-anova', which needs nothing"
         )
         raise ConfigurationError(msg) from error
-    columns = [_column(optuna, h, trials) for h in space if h.domain.size != 1]
-    distributions = {label: distribution for label, distribution, _ in columns}
-    with _quiet(optuna):
-        study = optuna.create_study()
-        study.add_trials(
-            [
-                optuna.trial.create_trial(
-                    params={label: places[i] for label, _, places in columns},
-                    distributions=distributions,
-                    value=float(standing),
-                )
-                for i, standing in enumerate(standings)
-            ]
-        )
-        kinds: dict[str, Any] = {
-            "fanova": optuna.importance.FanovaImportanceEvaluator,
-            "mdi": optuna.importance.MeanDecreaseImpurityImportanceEvaluator,
-        }
-        found = kinds[evaluator](seed=_SEED).evaluate(study)
-    single = {h.label: float(found.get(h.label, 0.0)) for h in space}
+    columns = [c for h in space if (c := _column(optuna, h, trials)) is not None]
+    single = dict.fromkeys((h.label for h in space), 0.0)
+    if columns:
+        single |= _evaluated(optuna, columns, standings, evaluator)
     groups = {
         group: math.fsum(single[h.label] for h in members)
         for group, members in space.groups.items()
@@ -73,20 +57,54 @@ def variances(
     return single, groups
 
 
+_Column = tuple[str, Any, list[float]]
+"""How Optuna is told of a hyperparameter: its name, distribution, and values."""
+
+
 def _column(
     library: Any,  # noqa: ANN401 (the module)
     hyperparameter: Hyperparameter,
     trials: Sequence[Trial],
-) -> tuple[str, Any, list[float]]:
-    """Return how Optuna is told of a hyperparameter: its name, distribution, and values."""
+) -> _Column | None:
+    """Return a hyperparameter as Optuna knows it; None where all trials have the same value."""
     label, domain = hyperparameter.label, hyperparameter.domain
     places = positions(hyperparameter, trials)
     places = np.where(np.isnan(places), domain.encode(hyperparameter.default), places)
+    if (places == places[0]).all():
+        return None
     if domain.ordered:
         return label, library.distributions.FloatDistribution(0.0, 1.0), places.tolist()
     assert domain.size is not None
     indices = (places * domain.size).astype(int).tolist()
     return label, library.distributions.CategoricalDistribution(range(domain.size)), indices
+
+
+def _evaluated(
+    library: Any,  # noqa: ANN401 (the module)
+    columns: Sequence[_Column],
+    standings: NDArray[np.int64],
+    evaluator: str,
+) -> dict[str, float]:
+    """Return what an evaluator says of each."""
+    distributions = {label: distribution for label, distribution, _ in columns}
+    with _quiet(library):
+        study = library.create_study()
+        study.add_trials(
+            [
+                library.trial.create_trial(
+                    params={label: places[i] for label, _, places in columns},
+                    distributions=distributions,
+                    value=float(standing),
+                )
+                for i, standing in enumerate(standings)
+            ]
+        )
+        kinds = {
+            "fanova": library.importance.FanovaImportanceEvaluator,
+            "mdi": library.importance.MeanDecreaseImpurityImportanceEvaluator,
+        }
+        found = kinds[evaluator](seed=_SEED).evaluate(study)
+    return {label: float(share) for label, share in found.items()}
 
 
 @contextmanager

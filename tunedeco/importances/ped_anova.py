@@ -37,6 +37,7 @@ Array = NDArray[np.float64]
 _CELLS = 50  # at most, that a domain is cut into
 _SHARES = 10  # tenths: the best one, two, ... nine of them
 _WIDTH = 0.18  # of a kernel for a single trial; from 0.15 to 0.3 it hardly matters
+_ROUNDING = 1e-12  # below it a variance is none
 _PRIOR = 1.0  # trials of no effect, which every place is given
 
 
@@ -111,7 +112,7 @@ def _alone(axis: _Axis, tenths: NDArray[np.int64]) -> float:
         return 0.0
     counts = _counted(axis.cells[asked], axis.number, tenths[asked])[:, None]
     kernel = axis.kernel(number, 1)
-    return number / len(asked) * max(_explained(counts, kernel, _NOWHERE_ELSE), 0.0)
+    return number / len(asked) * _some(_explained(counts, kernel, _NOWHERE_ELSE))
 
 
 def _interaction(one: _Axis, other: _Axis, tenths: NDArray[np.int64]) -> float:
@@ -127,7 +128,12 @@ def _interaction(one: _Axis, other: _Axis, tenths: NDArray[np.int64]) -> float:
     together = _explained(counts, one.kernel(number, wide), other.kernel(number, wide))
     first = _explained(counts.sum(1)[:, None], one.kernel(number, 1), _NOWHERE_ELSE)
     second = _explained(counts.sum(0)[:, None], other.kernel(number, 1), _NOWHERE_ELSE)
-    return number / len(asked) * max(together - max(first, 0.0) - max(second, 0.0), 0.0)
+    return number / len(asked) * _some(together - _some(first) - _some(second))
+
+
+def _some(variance: float) -> float:
+    """Return a variance, or 0 where it is less than chance shows."""
+    return variance if variance > _ROUNDING else 0.0
 
 
 def _counted(cells: NDArray[np.int64], number: int, tenths: NDArray[np.int64]) -> Array:
