@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tunedeco import exporting, text
 from tunedeco.errors import TunedecoError
+from tunedeco.importances import EVALUATORS, importances
 from tunedeco.journal.compaction import compact
 from tunedeco.journal.journal import load
 from tunedeco.journal.repair import examined, repair
@@ -53,12 +54,20 @@ def _parser() -> argparse.ArgumentParser:
         ("trials", _trials, "all trials, in order"),
         ("best", _best, "the best trial"),
         ("pareto", _pareto, "the trials that none is better than in all objectives"),
+        ("importances", _importances, "how much each hyperparameter and each group mattered"),
         ("export", _export, "write the best hyperparameters as a JSON file"),
         ("doctor", _doctor, "check the journal and the checkpoints; status 1 if damaged"),
         ("compact", _compact, "rewrite the journal with fewer events that amount to the same"),
     ):
         sub = commands.add_parser(name, parents=[shared], help=about, description=about)
         sub.set_defaults(command=command)
+        if name == "importances":
+            sub.add_argument(
+                "--evaluator",
+                choices=EVALUATORS,
+                default=EVALUATORS[0],
+                help="the built-in one, or one of Optuna's (default: %(default)s)",
+            )
         if name == "export":
             sub.add_argument(
                 "-o",
@@ -117,6 +126,12 @@ def _pareto(options: argparse.Namespace) -> int:
     if options.json:
         return _print(_json([trial.to_json() for trial in tables.front(state)]))
     return _print(tables.pareto_front(state))
+
+
+def _importances(options: argparse.Namespace) -> int:
+    state = load(options.directory)
+    found = importances(state.space, state.trials, options.evaluator)
+    return _print(_json(found.to_json()) if options.json else str(found))
 
 
 def _export(options: argparse.Namespace) -> int:

@@ -19,6 +19,7 @@ from tunedeco.errors import ConfigurationError, SearchNotFound
 from tunedeco.events import Created, Ended, Enqueued, Event, Extended, Started, Trained
 from tunedeco.executors import checkpoints, devices, processes
 from tunedeco.executors.base import Executor, Interrupted
+from tunedeco.importances import Importances, importances
 from tunedeco.journal.journal import load
 from tunedeco.journal.search_state import SearchState
 from tunedeco.objective import Objective
@@ -463,6 +464,17 @@ class Tuner:
         state = self._known
         text = "no search yet" if state.created is None else tables.summary(state, top)
         print(text)  # noqa: T201 (printing is what it is for)
+
+    def importances(self, evaluator: str = "ped-anova") -> Importances:
+        """Return how much each hyperparameter and each group mattered, as shares; print it.
+
+        Args:
+            evaluator: ``"ped-anova"``, the built-in one; or ``"fanova"`` or ``"mdi"``, Optuna's.
+
+        Raises:
+            ConfigurationError: there is no such evaluator, or what it needs is not installed.
+        """
+        return importances(self._known.space, self._known.trials, evaluator)
 
     def best_model(self, trial: int | None = None) -> "keras.Model":
         """Return a trial's model, compiled, with the weights of its best epoch.

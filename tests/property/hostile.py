@@ -36,7 +36,7 @@ TRIALS = [
 COMMANDS = [
     *(["status"], ["status", "--json"], ["trials"], ["trials", "--json"], ["best"]),
     *(["best", "--json"], ["export", "-o", "-"], ["doctor"], ["doctor", "--json"]),
-    *(["doctor", "--repair"], ["compact"]),
+    *(["doctor", "--repair"], ["compact"], ["importances"], ["importances", "--json"]),
 ]
 
 _texts = st.text(max_size=6) | st.sampled_from(

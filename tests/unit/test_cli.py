@@ -228,7 +228,7 @@ def test_numbers_beyond_all_use(tmp_path: Path, shell: Shell) -> None:
 
 def test_a_name_that_no_directory_can_have_is_reported(shell: Shell) -> None:
     """What the operating system refuses even to look for is an error, and no traceback."""
-    for command in (*COMMANDS, "doctor", "compact"):
+    for command in (*COMMANDS, "importances", "doctor", "compact"):
         assert "File name too long" in shell(command, "a" * 300, status=1)
 
 
@@ -244,7 +244,7 @@ def test_ctrl_c_ends_a_command_without_a_traceback(
     assert main(["compact", str(searched)]) == 130
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "export"])
+@pytest.mark.parametrize("command", [*COMMANDS, "export", "importances"])
 def test_a_directory_without_a_search_is_named(command: str, tmp_path: Path, shell: Shell) -> None:
     """Where there is no search the commands say so on stderr, in one line, and return 1."""
     error = shell(command, tmp_path / "none", status=1)
@@ -296,7 +296,10 @@ def test_wrong_arguments_are_explained(arguments: list[str], capsys: Capture) ->
 
 
 def test_no_command_loads_a_backend(searched: Path) -> None:
-    """`python -m tunedeco` answers every command with neither Keras nor a backend loaded."""
+    """`python -m tunedeco` answers every command with neither Keras nor a backend loaded.
+
+    Nor NumPy, but for what reckons with it.
+    """
     code = (
         "import sys\nfrom tunedeco.cli import main\n"
         f"for command in {[*COMMANDS, 'export']!r}:\n"
@@ -305,9 +308,12 @@ def test_no_command_loads_a_backend(searched: Path) -> None:
         f"        assert main([command, {str(searched)!r}, *more, *output]) == 0\n"
         "heavy = {'keras', 'tensorflow', 'jax', 'torch', 'numpy', 'pandas'}\n"
         "print('loaded:', sorted(heavy & set(sys.modules)))\n"
+        f"assert main(['importances', {str(searched)!r}]) == 0\n"
+        "print('loaded:', sorted(heavy & set(sys.modules)))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "loaded: []"
+    loaded = [line for line in done.stdout.splitlines() if line.startswith("loaded: ")]
+    assert loaded == ["loaded: []", "loaded: ['numpy']"]
 
 
 def test_it_is_a_module_to_run(searched: Path) -> None:

@@ -1,0 +1,224 @@
+"""How well importances of some trials agree with those of a whole table, beside Optuna's.
+
+Needs the tables: ``python benchmarks/importances.py --tables DIR``, of which each folder has
+``space.json`` and one ``.npz`` a task: ``X`` and ``Y`` (a full grid: indices, and repeats), or
+``X`` and ``C`` (random configurations: values, and learning curves). Higher is better.
+
+On grids the truth is exact: the variance of P(among the best tenth, or quarter | value). Trials are
+drawn at random, or proposed by evolution. On curves it is what ours says of all configurations
+after all epochs; trials are halved at 2, 5 and 16 of 50 epochs, and importances are asked of all
+of them, of the first rung's epochs alone, or of those that reached the second rung.
+
+``first``: how often the hyperparameter that matters most has the largest share; ``off``: half the
+sum of what shares differ by.
+"""
+
+import argparse
+import datetime as dt
+import json
+import os
+import random
+import statistics
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+import optuna
+
+from tunedeco import domains
+from tunedeco.importances import importances
+from tunedeco.oracles import Evolution, Start
+from tunedeco.space import Hyperparameter, Space
+from tunedeco.trial import Epoch, State, Trial
+
+GRIDS = ("hpobench_mlp", "nasbench201")
+CURVES = "lcbench_dev"
+RUNGS = (2, 5, 16, 50)
+Shares = dict[str, float]
+
+
+def grid_space(folder: Path) -> Space:
+    found = []
+    for h in json.loads((folder / "space.json").read_text())["hps"]:
+        categories = h["type"] == "categorical"
+        domain = domains.Choice(tuple(h["choices"]))
+        assert domain.ordered != categories
+        found.append(Hyperparameter("g", h["name"], domain, domain.first))
+    return Space(tuple(found))
+
+
+def trial(number: int, values: Any, losses: Sequence[float]) -> Trial:
+    best = min(losses)
+    epochs = tuple(Epoch(e, {"loss": loss}) for e, loss in enumerate(losses, 1))
+    return Trial(
+        *(number, values, len(losses), State.COMPLETED, best, None, best),
+        losses=tuple(losses),
+        epochs=epochs,
+    )
+
+
+def drawn(space: Space, losses: np.ndarray, number: int, seed: int, *, evolve: bool) -> list[Trial]:
+    indices = random.Random(seed).sample(range(len(losses)), number)
+    trials: list[Trial] = []
+    for i in range(number):
+        values = space.at(indices[i])
+        if evolve:
+            decision = Evolution().next(space, trials, seed)
+            assert isinstance(decision, Start)
+            values = decision.values
+        place = 0
+        for h in space:
+            assert h.domain.size
+            place = place * h.domain.size + h.domain.index(values["g"][h.name])
+        trials.append(trial(i, values, [losses[place]]))
+    return trials
+
+
+def truth(space: Space, places: np.ndarray, losses: np.ndarray, share: float) -> Shares:
+    best = losses <= np.quantile(losses, share)
+    found = {}
+    for h, column in zip(space, places.T, strict=True):
+        found[h.label] = (np.bincount(column, best) / np.bincount(column)).var()
+    return {label: part / sum(found.values()) for label, part in found.items()}
+
+
+def optunas(space: Space, trials: list[Trial]) -> Shares:
+    """Return what Optuna's own default, PED-ANOVA of the best tenth, says."""
+    kinds = {
+        h.label: optuna.distributions.IntDistribution(0, (h.domain.size or 0) - 1)
+        if h.domain.ordered
+        else optuna.distributions.CategoricalDistribution(range(h.domain.size or 0))
+        for h in space
+    }
+    study = optuna.create_study()
+    for t in trials:
+        params = {h.label: h.domain.index(t.values["g"][h.name]) for h in space}
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=kinds, value=t.loss))
+    return optuna.importance.get_param_importances(
+        study, evaluator=optuna.importance.PedAnovaImportanceEvaluator()
+    )
+
+
+def shares(evaluator: str) -> Callable[[Space, list[Trial]], Shares]:
+    def found(space: Space, trials: list[Trial]) -> Shares:
+        says = importances(space, trials, evaluator).hyperparameters
+        return dict(says) or {h.label: 1 / len(space) for h in space}
+
+    return found
+
+
+def judged(found: Shares, true: Shares) -> tuple[float, float]:
+    first = max(found, key=found.__getitem__) == max(true, key=true.__getitem__)
+    return first, sum(abs(found[label] - true[label]) for label in true) / 2
+
+
+def on_grids(tables: Path, seeds: int) -> Iterator[str]:
+    methods = {"built in": shares("ped-anova"), "Optuna PED-ANOVA": optunas}
+    methods["fANOVA"] = shares("fanova")
+    yield "| trials | " + " | ".join(f"{m}: first | off" for m in methods) + " |"
+    yield "|---|" + "---|" * 2 * len(methods)
+    for evolve in (False, True):
+        for number in (30, 50, 100):
+            scores: dict[str, list[tuple[float, float]]] = {m: [] for m in methods}
+            for suite in GRIDS:
+                space = grid_space(tables / suite)
+                for task in sorted((tables / suite).glob("*.npz")):
+                    with np.load(task) as data:
+                        places, losses = data["X"].astype(int), -np.nanmean(data["Y"], axis=1)
+                    true = [truth(space, places, losses, share) for share in (0.1, 0.25)]
+                    for seed in range(seeds):
+                        trials = drawn(space, losses, number, seed, evolve=evolve)
+                        for name, method in methods.items():
+                            found = method(space, trials)
+                            scores[name] += [judged(found, t) for t in true]
+            cells = (f"{statistics.fmean(c):.2f}" for s in scores.values() for c in zip(*s))  # noqa: B905 (columns)
+            yield f"| {number}, {'evolution' if evolve else 'random'} | {' | '.join(cells)} |"
+
+
+def curve_space(folder: Path) -> Space:
+    found = []
+    for h in json.loads((folder / "space.json").read_text())["hps"]:
+        domain = domains.Float(float(h["low"]), float(h["high"]), h["log"])
+        found.append(Hyperparameter("g", h["name"], domain, domain.first))
+    return Space(tuple(found))
+
+
+def halved(trials: list[Trial]) -> list[Trial]:
+    """Return trials of as many epochs as brackets of 27 would have given them."""
+    reached = [RUNGS[0]] * len(trials)
+    for begin in range(0, len(trials), 27):
+        there = list(range(begin, min(begin + 27, len(trials))))
+        for rung, epoch in enumerate(RUNGS[:-1]):
+            there.sort(key=lambda i: trials[i].loss_at(epoch))
+            there = there[: max(27 // 3 ** (rung + 1), 1)]
+            for i in there:
+                reached[i] = RUNGS[rung + 1]
+    return [cut(t, epoch) for t, epoch in zip(trials, reached, strict=True)]
+
+
+def cut(one: Trial, epoch: int) -> Trial:
+    return replace(trial(one.number, one.values, one.losses[:epoch]), until=epoch)
+
+
+def on_curves(tables: Path, seeds: int) -> Iterator[str]:
+    folder = tables / CURVES
+    space = curve_space(folder)
+    ask = shares("ped-anova")
+    ways: dict[str, Callable[[list[Trial]], list[Trial]]] = {
+        "all trials": lambda trials: trials,
+        "first rung": lambda trials: [cut(t, RUNGS[0]) for t in trials],
+        "from the second rung": lambda trials: [
+            cut(t, RUNGS[1]) for t in trials if len(t.losses) >= RUNGS[1]
+        ],
+    }
+    yield "| trials | " + " | ".join(f"{way}: first | off" for way in ways) + " |"
+    yield "|---|" + "---|" * 2 * len(ways)
+    for number in (54, 108, 270):
+        scores: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
+        for task in sorted(folder.glob("*.npz")):
+            with np.load(task) as data:
+                rows, curves = data["X"].astype(float), -data["C"].astype(float)
+            names = [h.name for h in space]
+            everything = [
+                trial(i, {"g": dict(zip(names, row, strict=True))}, curve)
+                for i, (row, curve) in enumerate(zip(rows.tolist(), curves.tolist(), strict=True))
+            ]
+            true = ask(space, everything)
+            for seed in range(seeds):
+                trials = halved(random.Random(seed).sample(everything, number))
+                for name, way in ways.items():
+                    scores[name].append(judged(ask(space, way(trials)), true))
+        cells = (f"{statistics.fmean(c):.2f}" for s in scores.values() for c in zip(*s))  # noqa: B905 (columns)
+        yield f"| {number} | {' | '.join(cells)} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tables", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--out", type=Path, help="write the tables there, too")
+    options = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore")
+    lines = [
+        f"# Importances against those of whole tables, {dt.datetime.now(tz=dt.UTC):%Y-%m-%d}",
+        "",
+        f"`python benchmarks/importances.py --tables DIR`, {options.seeds} seeds a task, Optuna",
+        f"{optuna.__version__}. The script says what the columns mean.",
+        "",
+        *on_grids(options.tables, options.seeds),
+        "",
+        *on_curves(options.tables, options.seeds),
+    ]
+    print("\n".join(lines))
+    if options.out:
+        options.out.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
