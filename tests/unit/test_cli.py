@@ -20,7 +20,7 @@ from tunedeco.oracles import Aging
 from tunedeco.space import Hyperparameter, Space
 from tunedeco.trial import Checkpoint, Epoch
 
-OPTIONS: dict[str, Any] = {"oracle": Aging(4, 2), "seed": 16, "epoch_budget": 20}
+OPTIONS: dict[str, Any] = {"oracle": Aging(4, 2), "seed": 6, "epoch_budget": 20}
 COMMANDS = ("status", "trials", "best")
 
 Capture = pytest.CaptureFixture[str]

@@ -51,7 +51,9 @@ def trained(number: int, values: Values, losses: Sequence[float], **changes: Any
     best = min(seen, default=None)
     epochs = tuple(Epoch(e, {"val_loss": loss}) for e, loss in enumerate(losses, 1))
     trial = Trial(
-        *(number, values, len(losses), State.COMPLETED, best, None, best),
+        *(number, values, len(losses), State.COMPLETED),
+        score=best,
+        loss=best,
         losses=tuple(losses),
         epochs=epochs,
     )

@@ -153,7 +153,10 @@ def test_schedulers_have_names() -> None:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: ASHA("asha"), "wraps an oracle for values: grid, random, evolution, or your own"),
+        (
+            lambda: ASHA("asha"),
+            "wraps an oracle for values: grid, random, aging, evolution, or your own",
+        ),
         (lambda: ASHA(ASHA()), "ASHA decides how far trials are trained, and so does ASHA"),
         (lambda: MedianStopping(Hyperband()), "MedianStopping decides how .* so does Hyperband"),
         (lambda: ASHA(Random), r"a method next\(space, trials, seed\), not <class"),

@@ -170,7 +170,7 @@ def test_oracles_have_names() -> None:
     [
         (
             "bayes",
-            "there is no oracle 'bayes'; choose from grid, random, evolution, asha, ",
+            "there is no oracle 'bayes'; choose from grid, random, aging, evolution, asha, ",
         ),
         (Aging, r"an object with a method next\(space, trials, seed\), not <class"),
         (None, r"next\(space, trials, seed\), not None"),

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
+from tunedeco.oracles.aging import Aging
 from tunedeco.oracles.base import Decision, Oracle, Scheduler, Start
 from tunedeco.oracles.evolution import Evolution
 from tunedeco.oracles.random import Random
+from tunedeco.oracles.study import Optuna
 from tunedeco.oracles.wrapping import Wrapper
 from tunedeco.space import Space, Values
 from tunedeco.trial import Trial
@@ -42,4 +44,4 @@ def begins_with_defaults(oracle: Oracle) -> bool:
     A grid has an order of its own, and what a user's own oracle does is the user's decision.
     """
     values = oracle.inner if isinstance(oracle, Wrapper) else oracle
-    return isinstance(values, (Random, Evolution))
+    return isinstance(values, (Random, Aging, Evolution, Optuna))

@@ -5,10 +5,8 @@ others lost after many. From one level to the next, those trained on both say by
 falls on average; the others are taken to fall by as much.
 """
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
-from statistics import fmean
 
 import numpy as np
 
@@ -17,19 +15,21 @@ from tunedeco.trial import State, Trial
 
 
 def levelled(trials: Sequence[Trial]) -> Rows:
-    """Return the loss of each ended trial as if all had gone equally far, (n,).
+    """Return the losses of ended trials as if all had gone equally far, (n, objectives).
 
-    It is infinite where one went wrong.
+    They are infinite where one went wrong.
     """
-    ended = [t for t in trials if t.state is State.COMPLETED and t.loss is not None]
-    levels = sorted({t.until for t in ended})
-    falls = dict.fromkeys(levels[-1:], 0.0)
+    points = {i: t.point for i, t in enumerate(trials) if t.state is State.COMPLETED and t.point}
+    levels = sorted({trials[i].until for i in points})
+    count = max(map(len, points.values()), default=1)
+    falls = dict.fromkeys(levels[-1:], np.zeros(count))
     for level, after in reversed(list(pairwise(levels))):
-        both = ((t.loss_at(level), t.loss_at(after)) for t in ended if t.until >= after)
-        changes = [b - a for a, b in both if a is not None and b is not None]
-        falls[level] = falls[after] + (fmean(changes) if changes else 0.0)
-    losses = np.full(len(trials), math.inf)
-    for i, trial in enumerate(trials):
-        if trial.state is State.COMPLETED and trial.loss is not None:
-            losses[i] = trial.loss + falls[trial.until]
+        both = (trials[i] for i in points if trials[i].until >= after)
+        changes = [
+            np.subtract(t.point_at(after), t.point_at(level)) for t in both if t.point_at(level)
+        ]
+        falls[level] = falls[after] + (np.mean(changes, axis=0) if changes else 0.0)
+    losses = np.full((len(trials), count), np.inf)
+    for i, point in points.items():
+        losses[i] = point + falls[trials[i].until]
     return losses

@@ -1,0 +1,113 @@
+"""How evolution that learns makes its children, and which of them it finds the most promising.
+
+Losses above the median of those seen are taken for the median: how bad the bad ones are says
+nothing about where the best is. What failed or diverged counts as the median, too. Trials that run
+are believed to become what the model expects of them, so that no two go to the same place. Of
+several objectives, the model is told which place a trial has among all: by fronts, and in a front
+by how lonely it is (NSGA-II, see `tunedeco.pareto`).
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from tunedeco import pareto
+from tunedeco.oracles import surrogate, variation
+from tunedeco.oracles.encoding import Encoding, Rows, encoding
+from tunedeco.oracles.levels import levelled
+from tunedeco.randomness import digest
+from tunedeco.space import Space, Values
+from tunedeco.trial import UNFINISHED, Trial
+
+_KNOWN = 128  # trials that the model is made of at most: more would make it slow
+_CHILDREN = 200  # by mutation, and as many by crossover
+_ANYWHERE = 400
+_ROUNDS = 2  # of variation around the most promising
+_PROMISING = 10
+_OFFSPRING = 20  # of each
+
+
+def beginning(space: Space, number: int, count: int, seed: int) -> Iterator[Values]:
+    """Return one of the configurations that a search begins with, spread out over the space."""
+    shape = encoding(space)
+    draw = np.random.default_rng(digest(seed, 0, "beginning"))
+    return map(shape.values, variation.spread_out(shape, count, draw)[[number]])
+
+
+def ranked(space: Space, trials: Sequence[Trial], population: int, seed: int) -> Iterator[Values]:
+    """Return children of the best trials, the most promising first.
+
+    Args:
+        space: what can be chosen.
+        trials: all so far.
+        population: how many of the best can be parents.
+        seed: the search's.
+    """
+    shape = encoding(space)
+    draw = np.random.default_rng(digest(seed, len(trials), "evolution"))
+    known = [t for t in trials if t.state not in UNFINISHED]
+    if not known:
+        return map(shape.values, variation.anywhere(shape, _ANYWHERE, draw))
+    losses = _clipped(_worth(levelled(known)))
+    chosen = _chosen(losses)
+    rows, losses = shape.rows([known[i].values for i in chosen]), losses[chosen]
+    model = surrogate.fitted(shape.points(rows), losses, shape.dimensions)
+    pending = [t.values for t in trials if t.state in UNFINISHED]
+    if pending:
+        model = model.expecting(shape.points(shape.rows(pending)))
+    best = losses.min()
+    parents = rows[np.argsort(losses, kind="stable")[:population]]
+    children = _children(shape, parents, draw)
+    for turn in range(_ROUNDS + 1):
+        promise = surrogate.improvement(model, shape.points(children), best)
+        children = children[np.argsort(-promise, kind="stable")]
+        if turn < _ROUNDS:
+            ahead = children[:_PROMISING]
+            again = np.repeat(ahead, _OFFSPRING, axis=0)
+            steps = draw.choice([0.02, 0.05, 0.1], len(again))
+            near = variation.mutated(shape, again, draw, share=1.0, steps=steps)
+            children = np.concatenate([children, near])
+    return map(shape.values, children)
+
+
+def _children(shape: Encoding, parents: Rows, draw: variation.Draw) -> Rows:
+    some, others = (parents[draw.integers(0, len(parents), _CHILDREN)] for _ in range(2))
+    steps = draw.choice([0.05, 0.1, 0.2, 0.4], _CHILDREN)
+    crossed = variation.crossed(some, others, draw)
+    return np.concatenate(
+        [
+            variation.mutated(shape, some, draw, share=1.0, steps=steps),
+            variation.mutated(shape, crossed, draw, share=0.5, steps=np.full(_CHILDREN, 0.1)),
+            variation.anywhere(shape, _ANYWHERE, draw),
+        ]
+    )
+
+
+def _worth(points: Rows) -> Rows:
+    """Return one loss for each trial: its only one, or its place among all; infinite without."""
+    if points.shape[1] == 1:
+        return points[:, 0]
+    losses = np.full(len(points), np.inf)
+    well = np.flatnonzero(np.isfinite(points).all(axis=1))
+    keys = pareto.ranks([tuple(points[i].tolist()) for i in well])
+    order = sorted(range(len(well)), key=keys.__getitem__)
+    losses[well[order]] = np.arange(len(well))
+    return losses
+
+
+def _clipped(losses: Rows) -> Rows:
+    """Return losses that are at most the median, or the worst that went well."""
+    well = losses[np.isfinite(losses)]
+    if not len(well):
+        return np.zeros(len(losses))
+    return np.minimum(losses, min(np.median(losses), well.max()))
+
+
+def _chosen(losses: Rows) -> np.ndarray[Any, np.dtype[np.intp]]:
+    """Return which trials make the model: the best, and the latest of the rest."""
+    if len(losses) <= _KNOWN:
+        return np.arange(len(losses))
+    best = np.argsort(losses, kind="stable")[: _KNOWN // 2]
+    rest = np.setdiff1d(np.arange(len(losses)), best)[-(_KNOWN - len(best)) :]
+    return np.sort(np.concatenate([best, rest]))
