@@ -76,7 +76,7 @@ def test_status_json_counts_by_state(searched: Path, shell: Shell) -> None:
         "name": "model_fn",
         "objective": {"name": "val_loss", "direction": "min"},
         "oracle": {"name": "aging", "population": 4, "tournament": 2, "crossover": 0.5},
-        "seed": 16,
+        "seed": 6,
         "space": {"hyperparameters": 4, "configurations": 5 * 4 * (1 + 3)},
         "trials": {"running": 0, "paused": 0, **counts},
         "epochs": 20,
@@ -152,7 +152,7 @@ def test_export_writes_what_build_reads(searched: Path, tmp_path: Path, shell: S
         best.number,
     )
     assert data["objective"] == {"name": "val_loss", "direction": "min"}
-    assert (data["name"], data["seed"], data["precision"]) == ("model_fn", 16, "float32")
+    assert (data["name"], data["seed"], data["precision"]) == ("model_fn", OPTIONS["seed"], "float32")
     assert "numpy" in data["versions"]
     built = tunable(model_fn).build(path)
     assert isinstance(built, Curve)
