@@ -152,7 +152,11 @@ def test_export_writes_what_build_reads(searched: Path, tmp_path: Path, shell: S
         best.number,
     )
     assert data["objective"] == {"name": "val_loss", "direction": "min"}
-    assert (data["name"], data["seed"], data["precision"]) == ("model_fn", OPTIONS["seed"], "float32")
+    assert (data["name"], data["seed"], data["precision"]) == (
+        "model_fn",
+        OPTIONS["seed"],
+        "float32",
+    )
     assert "numpy" in data["versions"]
     built = tunable(model_fn).build(path)
     assert isinstance(built, Curve)

@@ -1,10 +1,10 @@
 """How evolution that learns makes its children, and which of them it finds the most promising.
 
-Losses above the median of those seen are taken for the median: how bad the bad ones are says
-nothing about where the best is. What failed or diverged counts as the median, too. Trials that run
-are believed to become what the model expects of them, so that no two go to the same place. Of
-several objectives, the model is told which place a trial has among all: by fronts, and in a front
-by how lonely it is (NSGA-II, see `tunedeco.pareto`).
+The worst quarter of the losses is taken for the best of that quarter: how bad the bad ones are says
+nothing about where the best is. What failed or diverged counts as that, too. Trials that run are
+believed to become what the model expects of them, so that no two go to the same place. Of several
+objectives, the model is told which place a trial has among all: by fronts, and in a front by how
+lonely it is (NSGA-II, see `tunedeco.pareto`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -97,11 +97,10 @@ def _worth(points: Rows) -> Rows:
 
 
 def _clipped(losses: Rows) -> Rows:
-    """Return losses that are at most the median, or the worst that went well."""
+    """Return losses that are at most the third quartile of those that went well."""
     well = losses[np.isfinite(losses)]
-    if not len(well):
-        return np.zeros(len(losses))
-    return np.minimum(losses, min(np.median(losses), well.max()))
+    most = np.quantile(well, 0.75) if len(well) else 0.0
+    return np.minimum(losses, most)
 
 
 def _chosen(losses: Rows) -> np.ndarray[Any, np.dtype[np.intp]]:
