@@ -4,12 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from histories import assert_in, histories, trial, walked
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from programs import compiled, programs
 from strategies import huge_spaces, seeds, spaces, spaces_to_list
-from test_exploring import walked
-from test_oracles import assert_in, histories, trial
 
 from tunedeco.domains import Choice, Float, Range
 from tunedeco.oracles import Done, Evolution, Start

@@ -1,33 +1,18 @@
 """Claims about exploring, on programs of nested ifs and loops that nobody wrote."""
 
-from typing import Any
-
+from histories import walked
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from programs import compiled, every_configuration, programs
 
 from tunedeco.narrowing import pinned
-from tunedeco.oracles import Aging, Done, Grid, Oracle, Random
+from tunedeco.oracles import Aging, Grid, Oracle, Random
 from tunedeco.space import Space
 from tunedeco.tracing import defaults, from_values, run
 from tunedeco.tracing.exploring import explore
-from tunedeco.trial import State, Trial, configuration_key
+from tunedeco.trial import configuration_key
 
 _MOST = 150  # configurations of a program that an oracle is walked through
-
-
-def walked(oracle: Oracle, function: Any, space: Space, most: int) -> list[str]:
-    """Return what the trials of a search ask for, in order, until the oracle has no more."""
-    trials: list[Trial] = []
-    while len(trials) <= most:
-        decision = oracle.next(space, tuple(trials), 0)
-        if isinstance(decision, Done):
-            break
-        proposed = space.complete(decision.values)
-        asked = run(function, from_values(proposed, defaults))[1].values
-        loss = float(len(trials) * 7 % 5)
-        trials.append(Trial(len(trials), asked, 1, state=State.COMPLETED, score=loss, loss=loss))
-    return [trial.key for trial in trials]
 
 
 @given(programs())

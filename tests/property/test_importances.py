@@ -31,7 +31,9 @@ def trials_in(space: Space, curves: Sequence[Sequence[float]], seed: int) -> lis
         trials.append(
             Trial(
                 *(number, space.decode([draw.random() for _ in space])),
-                *(max(len(losses) + draw.randrange(2), 1), state, least, None, least),
+                *(max(len(losses) + draw.randrange(2), 1), state),
+                score=least,
+                loss=least,
                 losses=tuple(losses),
                 epochs=tuple(Epoch(e, {"loss": loss}) for e, loss in enumerate(losses, 1)),
             )

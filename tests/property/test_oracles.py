@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from histories import assert_in, histories, outcomes, trial
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import huge_spaces, seeds, small_domains, spaces, spaces_to_list
@@ -20,43 +21,6 @@ from tunedeco.trial import State, Trial, configuration_key
 EVOLUTIONS = [Aging(), Aging(1, 1), Aging(3, 2, crossover=1.0)]
 ORACLES: list[Oracle] = [Random(), Grid(), *EVOLUTIONS]
 any_oracle = st.sampled_from(ORACLES)
-
-
-@st.composite
-def outcomes(draw: st.DrawFn) -> tuple[State, float | None]:
-    """Draw how a trial can stand: ended well or badly, or still running."""
-    state = draw(st.sampled_from(State))
-    scored = state in (State.COMPLETED, State.DIVERGED, State.RUNNING)
-    loss = draw(st.none() | st.sampled_from([0.0, 1.0]) | st.floats(-9, 9)) if scored else None
-    return state, loss
-
-
-def trial(
-    number: int, values: Values, outcome: tuple[State, float | None] = (State.COMPLETED, 0.0)
-) -> Trial:
-    """Return a trial of these values."""
-    return Trial(number, values, 3, state=outcome[0], score=outcome[1], loss=outcome[1])
-
-
-@st.composite
-def histories(draw: st.DrawFn, space: Space, most: int = 24) -> list[Trial]:
-    """Draw trials of any configurations, in whatever states."""
-    points = st.lists(
-        st.tuples(*[st.floats(0, 1)] * len(space)),
-        max_size=most,
-        min_size=draw(st.integers(0, most)),
-    )
-    return [
-        trial(number, space.decode(point), draw(outcomes()))
-        for number, point in enumerate(draw(points))
-    ]
-
-
-def assert_in(space: Space, values: Values) -> None:
-    """Check that values are a whole configuration of a space, each as the domain itself has it."""
-    own = space.complete(values)
-    assert json.dumps(own) == json.dumps(values)
-    assert json.dumps(space.complete(json.loads(json.dumps(values)))) == json.dumps(own)
 
 
 @given(st.data(), st.one_of(spaces(), spaces_to_list(), huge_spaces), any_oracle, seeds)
