@@ -1,14 +1,13 @@
 """How good a configuration so many epochs find, on recorded learning curves, beside Optuna.
 
-Needs the tables: ``python benchmarks/multifidelity.py --tables DIR``, where ``DIR/lcbench_dev`` has
-``space.json`` and one ``.npz`` a task: ``X`` (n, hyperparameters) and ``C`` (n, epochs), higher is
-better. A pool answers with the nearest configuration not yet evaluated, in the unit cube; ours and
-Optuna's are told which it was. An epoch is an epoch, whoever trains it.
+Needs the tables: ``python benchmarks/multifidelity.py --tables DIR``, with a pool in
+``DIR/lcbench_dev``; `tables` says what that is. Ours and Optuna's are told which configuration it
+really was. An epoch is an epoch, whoever trains it.
 
 Ours are asked as in a search: `Start` and `Continue`, one trial at a time. Optuna's trials report
 each epoch, and end when it says so.
 
-Normalised regret: 0 is the best value in the table, 1 the median configuration's best; cut off.
+Regret is cut off at 1.
 """
 
 import argparse
@@ -22,8 +21,6 @@ import statistics
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +28,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import optuna
+from tables import GROUP, Answers, Task, load, names
 
 from tunedeco import domains
 from tunedeco.oracles import (
     ASHA,
+    Aging,
     Continue,
     Evolution,
     Hyperband,
@@ -44,7 +43,6 @@ from tunedeco.oracles import (
     Start,
     SuccessiveHalving,
 )
-from tunedeco.space import Hyperparameter, Space
 from tunedeco.trial import Epoch, State, Trial
 
 BUDGETS = (5, 10, 20, 30)
@@ -52,71 +50,21 @@ BUDGETS = (5, 10, 20, 30)
 SUITE = "lcbench_dev"
 
 
-@dataclass(frozen=True)
-class Task:
-    """One table: configurations, and what each is worth after each epoch."""
-
-    space: Space
-    points: np.ndarray[Any, Any]
-    """(n, hyperparameters) in the unit cube."""
-    values: list[dict[str, dict[str, Any]]]
-    curves: np.ndarray[Any, Any]
-    """(n, epochs): normalised regret of each epoch's value, not cut off."""
-
-
-@cache
-def task(folder: Path, name: str) -> Task:
-    described = json.loads((folder / "space.json").read_text())
-    space = Space(
-        tuple(
-            Hyperparameter("g", hp["name"], domain, domain.first)
-            for hp in described["hps"]
-            for domain in (_domain(hp),)
-        )
-    )
-    arrays = np.load(folder / f"{name}.npz")
-    values = [
-        {
-            "g": {
-                h.name: int(v) if isinstance(h.domain, domains.Range) else float(v)
-                for h, v in zip(space, row, strict=True)
-            }
-        }
-        for row in arrays["X"].tolist()
-    ]
-    curves = arrays["C"].astype(float)
-    best, median = curves.max(), np.median(curves.max(axis=1))
-    points = np.array([space.encode(v) for v in values])
-    return Task(space, points, values, (best - curves) / (best - median))
-
-
-def _domain(hp: dict[str, Any]) -> domains.Domain:
-    if hp["type"] == "int":
-        return domains.Range(hp["low"], hp["high"], log=hp["log"])
-    return domains.Float(hp["low"], hp["high"], log=hp["log"])
-
-
 class Pool:
     """Answers with the nearest configuration that it has not answered with, and counts epochs."""
 
     def __init__(self, table: Task, budget: int) -> None:
         self.table = table
+        self.nearest = Answers(table).nearest
         self.budget = budget
         self.epochs = 0
         self.best = 1.0
         self.trace = np.ones(budget)
         """The regret after each epoch."""
-        self._free = np.ones(len(table.points), bool)
-
-    def nearest(self, point: tuple[float, ...]) -> int:
-        distances = ((self.table.points - np.array(point)) ** 2).sum(axis=1)
-        distances[~self._free] = math.inf
-        found = int(distances.argmin())
-        self._free[found] = False
-        return found
 
     def train(self, row: int, epoch: int) -> float:
         """Return the regret of one epoch of a configuration."""
+        assert self.table.curves is not None
         found = float(self.table.curves[row, epoch - 1])
         self.best = min(self.best, found)
         self.trace[self.epochs] = self.best
@@ -134,7 +82,7 @@ class Pool:
 
 def ours(oracle: Oracle, pool: Pool, seed: int) -> None:
     """Search with one of our oracles until the epochs are spent."""
-    most = pool.table.curves.shape[1]
+    most = len(pool.table.curves[0])
     if isinstance(oracle, Scheduler):
         oracle = oracle.within(1, most)
     logs = [Epoch(epoch, {}) for epoch in range(1, most + 1)]
@@ -144,8 +92,8 @@ def ours(oracle: Oracle, pool: Pool, seed: int) -> None:
         decision = oracle.next(pool.table.space, trials, seed)
         match decision:
             case Start():
-                rows.append(pool.nearest(pool.table.space.encode(decision.values)))
-                values = pool.table.values[rows[-1]]
+                row, values = pool.nearest(decision.values)
+                rows.append(row)
                 until = decision.until or most
                 trial = Trial(
                     len(trials), values, until, bracket=decision.bracket, rung=decision.rung
@@ -179,13 +127,13 @@ def theirs(
     seed: int,
 ) -> None:
     """Search with Optuna until the epochs are spent."""
-    most = pool.table.curves.shape[1]
+    most = len(pool.table.curves[0])
     study = optuna.create_study(sampler=sampler(seed), pruner=pruner(most), study_name=str(seed))
     distributions = {h.name: _distribution(h.domain) for h in pool.table.space}
     while not pool.over:
         trial = study.ask(distributions)
-        row = pool.nearest(pool.table.space.encode({"g": trial.params}))
-        for name, value in pool.table.values[row]["g"].items():  # what it really was
+        row, values = pool.nearest({GROUP: trial.params})
+        for name, value in values[GROUP].items():  # what it really was
             kind = distributions[name]
             internal = kind.to_internal_repr(value)
             study._storage.set_trial_param(trial._trial_id, name, internal, kind)
@@ -227,10 +175,12 @@ def _hyperband(most: int) -> optuna.pruners.BasePruner:
 
 OURS: dict[str, Oracle] = {
     "random, full length": Random(),
+    "aging, full length": Aging(),
     "evolution, full length": Evolution(),
     "ASHA(random)": ASHA("random"),
     "SuccessiveHalving(random)": SuccessiveHalving("random"),
     "Hyperband(random)": Hyperband("random"),
+    "SuccessiveHalving(aging)": SuccessiveHalving("aging"),
     "ASHA(evolution)": ASHA("evolution"),
     "SuccessiveHalving(evolution)": SuccessiveHalving("evolution"),
     "Hyperband(evolution)": Hyperband("evolution"),
@@ -245,8 +195,8 @@ THEIRS = {
 
 def run(method: str, folder: Path, name: str, seed: int) -> list[float]:
     """Return the regret of one run at each budget."""
-    table = task(folder, name)
-    most = table.curves.shape[1]
+    table = load(folder, name)
+    most = len(table.curves[0])
     pool = Pool(table, max(BUDGETS) * most)
     if method in THEIRS:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -317,8 +267,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the table there, too")
     options = parser.parse_args()
     folder = options.tables / SUITE
-    names = json.loads((folder / "space.json").read_text())["tasks"]
-    found = runs(options.methods, folder, names, options.seeds, options.runs, options.jobs)
+    found = runs(options.methods, folder, names(folder), options.seeds, options.runs, options.jobs)
     lines = [
         f"# Regret against epochs, {dt.datetime.now(tz=dt.UTC):%Y-%m-%d}",
         "",

@@ -183,7 +183,7 @@ def test_a_sound_journal_is_left_alone(
     found = repair(directory)
     assert (found.damages, found.torn, found.given_up) == ((), 8, 0)
     assert {path.name for path in directory.iterdir()} == {FILE_NAME, f"{FILE_NAME}.lock"}
-    assert examined(directory).state == load(directory)
+    assert repr(examined(directory).state) == repr(load(directory))  # NaN is unequal to itself
 
 
 def test_a_journal_that_contradicts_itself(tmp_path: Path, capsys: Capture) -> None:
