@@ -66,8 +66,8 @@ class Tuner:
         target: the score that is good enough to stop.
         oracle: decides what to try, and for how many epochs: ``"halving"``, the default, which
             stops most trials early and varies the best ones; ``"asha"``, ``"hyperband"``,
-            ``"median"``, ``"plateau"``; ``"evolution"``, ``"random"`` or ``"grid"``, with which
-            every trial has ``max_epochs``; or an oracle, such as ``ASHA("random")``, or your own.
+            ``"median"``, ``"plateau"``; ``"evolution"``, ``"aging"``, ``"random"`` or ``"grid"``,
+            with which every trial has ``max_epochs``; or an oracle, such as ``ASHA("random")``, or your own.
         seed: decides the proposals, and every trial's initial weights, dropout and shuffling.
         directory: where the search lives; ``runs/<function name>`` if None.
         precision: ``"float32"``, ``"mixed_bfloat16"``, ``"mixed_float16"``, or ``"auto"``: mixed

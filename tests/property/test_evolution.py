@@ -155,3 +155,26 @@ def test_nobody_is_sent_to_where_another_is() -> None:
     points = np.array([space.encode(t.values) for t in trials[4:]])
     apart = np.linalg.norm(points[:, None] - points[None], axis=-1) + np.eye(8)
     assert apart.min() > 0.005
+
+
+def test_with_two_objectives_it_fills_the_front() -> None:
+    """Where the front is a line, most of its trials come to lie near it, and all along it."""
+    space = Space(tuple(Hyperparameter("g", name, Float(0, 1), 0.5) for name in "xy"))
+    trials: list[Trial] = []
+    for number in range(40):
+        decision = Evolution().next(space, trials, 0)
+        assert isinstance(decision, Start)
+        x, y = space.encode(decision.values)
+        point = ((x - 0.2) ** 2 + (y - 0.5) ** 2, (x - 0.8) ** 2 + (y - 0.5) ** 2)
+        trials.append(
+            Trial(
+                *(number, decision.values, 1, State.COMPLETED),
+                loss=point[0],
+                losses=(point[0],),
+                points=(point,),
+            )
+        )
+    late = np.array([space.encode(t.values) for t in trials[20:]])
+    assert np.median(np.abs(late[:, 1] - 0.5)) < 0.1  # at random it would be 0.25
+    assert late[:, 0].min() < 0.35
+    assert late[:, 0].max() > 0.65
