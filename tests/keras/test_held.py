@@ -10,7 +10,7 @@ import pytest
 
 from tunedeco import Choice, Tuner
 from tunedeco.executors.models import Maker
-from tunedeco.oracles import Continue, Done, Random, Start, Wait
+from tunedeco.oracles import Continue, Done, Start, Wait
 from tunedeco.space import Space
 from tunedeco.trial import State, Trial
 
@@ -30,8 +30,7 @@ class EpochByEpoch:
         going = self.finish(trials)
         if isinstance(going, Continue):
             return going
-        start = Random().next(space, trials, seed)
-        return Start(start.values, until=1) if isinstance(start, Start) else start
+        return Start(space.defaults, until=1)
 
     def finish(self, trials: Sequence[Trial]) -> Continue | Wait | Done:
         for trial in trials:
