@@ -67,7 +67,8 @@ class Tuner:
         oracle: decides what to try, and for how many epochs: ``"halving"``, the default, which
             stops most trials early and varies the best ones; ``"asha"``, ``"hyperband"``,
             ``"median"``, ``"plateau"``; ``"evolution"``, ``"aging"``, ``"random"`` or ``"grid"``,
-            with which every trial has ``max_epochs``; or an oracle, such as ``ASHA("random")``, or your own.
+            with which every trial has ``max_epochs``; or an oracle, such as ``ASHA("random")``, or
+            your own.
         seed: decides the proposals, and every trial's initial weights, dropout and shuffling.
         directory: where the search lives; ``runs/<function name>`` if None.
         precision: ``"float32"``, ``"mixed_bfloat16"``, ``"mixed_float16"``, or ``"auto"``: mixed

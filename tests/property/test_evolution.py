@@ -141,6 +141,18 @@ def test_spaces_of_all_sizes(space: Space, count: int) -> None:
         assert isinstance(Evolution(2).next(space, trials, 0), Done)
 
 
+@pytest.mark.parametrize("size", [1e308, 1e-308, 5e-324, 0.0])
+def test_losses_of_any_size(size: float) -> None:
+    """The largest and the smallest numbers there are make no trouble, and no warning."""
+    trials: list[Trial] = []
+    for number in range(12):
+        decision = Evolution(2).next(VAST, trials, 0)
+        assert isinstance(decision, Start)
+        loss = size * (-1) ** number
+        trials.append(trial(number, decision.values, (State.COMPLETED, loss)))
+    assert len({t.key for t in trials}) == 12
+
+
 def test_nobody_is_sent_to_where_another_is() -> None:
     """Of eight that run at once no two are at one place, though all would be promising."""
     space = Space(tuple(Hyperparameter("g", name, Float(0, 1), 0.5) for name in "xy"))

@@ -97,10 +97,15 @@ def _worth(points: Rows) -> Rows:
 
 
 def _clipped(losses: Rows) -> Rows:
-    """Return losses that are at most the third quartile of those that went well."""
+    """Return losses that are at most the third quartile of those that went well, as shares of one.
+
+    Of whatever size they are, their squares are numbers then.
+    """
     well = losses[np.isfinite(losses)]
-    most = np.quantile(well, 0.75) if len(well) else 0.0
-    return np.minimum(losses, most)
+    if not len(well):
+        return np.zeros(len(losses))
+    largest = float(np.abs(well).max()) or 1.0
+    return np.minimum(losses / largest, np.quantile(well / largest, 0.75))
 
 
 def _chosen(losses: Rows) -> np.ndarray[Any, np.dtype[np.intp]]:
