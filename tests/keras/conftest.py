@@ -1,5 +1,6 @@
 """Small data and a small model; every test works in a directory of its own."""
 
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +11,6 @@ import numpy as np
 import pytest
 
 from tunedeco import Choice, Linear, Range, Tuner
-from tunedeco.executors.models import settled
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for `faults`, whatever pytest's import mode
 
@@ -22,9 +22,10 @@ def _own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _settled() -> Iterator[None]:
-    """Have each test pass over what those before it have left, as a search does."""
-    with settled():
-        yield
+    """Have each test's collections pass over what those before it have left."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture

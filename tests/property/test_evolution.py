@@ -1,5 +1,6 @@
 """What evolution that learns owes in spaces and after histories that nobody chose."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,11 @@ from hypothesis import strategies as st
 from programs import compiled, programs
 from strategies import huge_spaces, seeds, spaces, spaces_to_list
 
-from tunedeco.domains import Choice, Float, Range
+from tunedeco.conditions import Among
+from tunedeco.domains import Choice, Fixed, Float, Range
 from tunedeco.oracles import Done, Evolution, Start
 from tunedeco.oracles.encoding import encoding
-from tunedeco.oracles.levels import levelled
+from tunedeco.oracles.levels import SCALE, levelled
 from tunedeco.oracles.variation import anywhere, mutated, spread_out
 from tunedeco.space import Hyperparameter, Space
 from tunedeco.tracing.exploring import explore
@@ -113,7 +115,7 @@ def test_levels_keep_the_order_of_those_that_went_equally_far(ends: list[Any]) -
         )
         for i, (until, loss) in enumerate(ends)
     ]
-    found = levelled(trials)[:, 0]
+    found = levelled(trials)[:, 0] / SCALE
     longest = max(until for until, _ in ends)
     for i, (until, loss) in enumerate(ends):
         if until == longest:
@@ -153,30 +155,78 @@ def test_losses_of_any_size(size: float) -> None:
     assert len({t.key for t in trials}) == 12
 
 
+PLANE = Space(tuple(Hyperparameter("g", name, Float(0, 1), 0.5) for name in "xy"))
+
+
+def searched(space: Space, loss: Callable[[Any], float], trials: list[Trial], count: int) -> float:
+    """Try some more configurations; return the least loss of these."""
+    for _ in range(count):
+        decision = Evolution().next(space, trials, 0)
+        assert isinstance(decision, Start)
+        outcome = (State.COMPLETED, loss(decision.values["g"]))
+        trials.append(trial(len(trials), decision.values, outcome))
+    return min(t.loss for t in trials[-count:] if t.loss is not None)
+
+
+def test_where_trials_explode() -> None:
+    """Losses beyond all measure do not hide which of the others are better."""
+
+    def loss(v: Any) -> float:
+        return (v["x"] - 0.2) ** 2 + (v["y"] - 0.5) ** 2 if v["x"] < 0.4 else 1e12 * v["x"]
+
+    assert searched(PLANE, loss, [], 30) < 0.001
+
+
+def test_values_that_are_held() -> None:
+    """Trials with another value than the one that is held say nothing of what is searched."""
+    held = Hyperparameter("g", "y", Fixed(0.25), 0.25)
+    others = [
+        trial(i, {"g": {"x": i / 20, "y": 0.9}}, (State.COMPLETED, (i / 20 - 0.95) ** 2))
+        for i in range(20)
+    ]
+    space = Space((PLANE.hyperparameters[0], held))
+    assert searched(space, lambda v: (v["x"] - 0.3) ** 2, others, 8) < 0.001
+
+
+def test_a_condition_on_a_log_range_that_is_too_long_to_list() -> None:
+    """What is asked for beyond some value of a range of millions is tried there, and only there."""
+    units = Hyperparameter("g", "units", Range(1, 10**7, log=True), 1)
+    large = ((Among("g", "units", ((1000, 10**7),)),),)
+    act = Hyperparameter("g", "act", Choice(("a", "b")), "a", when=large)
+    space = Space((units, act))
+    trials: list[Trial] = []
+    for _ in range(12):
+        decision = LEARNS.next(space, trials, 0)
+        assert isinstance(decision, Start)
+        values: Any = decision.values
+        group = values["g"]
+        assert ("act" in group) == (group["units"] >= 1000)
+        trials.append(trial(len(trials), values, (State.COMPLETED, float(group["units"] % 7))))
+    assert len({"act" in t.values["g"] for t in trials}) == 2
+
+
 def test_nobody_is_sent_to_where_another_is() -> None:
     """Of eight that run at once no two are at one place, though all would be promising."""
-    space = Space(tuple(Hyperparameter("g", name, Float(0, 1), 0.5) for name in "xy"))
     trials = [
-        trial(i, space.decode((u, v)), (State.COMPLETED, (u - 0.3) ** 2 + (v - 0.6) ** 2))
+        trial(i, PLANE.decode((u, v)), (State.COMPLETED, (u - 0.3) ** 2 + (v - 0.6) ** 2))
         for i, (u, v) in enumerate(np.random.default_rng(0).random((4, 2)).tolist())
     ]
     for _ in range(8):
-        decision = Evolution().next(space, trials, 0)
+        decision = Evolution().next(PLANE, trials, 0)
         assert isinstance(decision, Start)
         trials.append(trial(len(trials), decision.values, (State.RUNNING, None)))
-    points = np.array([space.encode(t.values) for t in trials[4:]])
+    points = np.array([PLANE.encode(t.values) for t in trials[4:]])
     apart = np.linalg.norm(points[:, None] - points[None], axis=-1) + np.eye(8)
     assert apart.min() > 0.005
 
 
 def test_with_two_objectives_it_fills_the_front() -> None:
     """Where the front is a line, most of its trials come to lie near it, and all along it."""
-    space = Space(tuple(Hyperparameter("g", name, Float(0, 1), 0.5) for name in "xy"))
     trials: list[Trial] = []
     for number in range(40):
-        decision = Evolution().next(space, trials, 0)
+        decision = Evolution().next(PLANE, trials, 0)
         assert isinstance(decision, Start)
-        x, y = space.encode(decision.values)
+        x, y = PLANE.encode(decision.values)
         point = ((x - 0.2) ** 2 + (y - 0.5) ** 2, (x - 0.8) ** 2 + (y - 0.5) ** 2)
         trials.append(
             Trial(
@@ -186,7 +236,7 @@ def test_with_two_objectives_it_fills_the_front() -> None:
                 points=(point,),
             )
         )
-    late = np.array([space.encode(t.values) for t in trials[20:]])
+    late = np.array([PLANE.encode(t.values) for t in trials[20:]])
     assert np.median(np.abs(late[:, 1] - 0.5)) < 0.1  # at random it would be 0.25
     assert late[:, 0].min() < 0.35
     assert late[:, 0].max() > 0.65

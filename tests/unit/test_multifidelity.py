@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -442,3 +442,24 @@ def test_rungs_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "rung" not in capsys.readouterr().out
     assert main(["status", str(tmp_path / "random"), "--json"]) == 0
     assert "brackets" not in json.loads(capsys.readouterr().out)
+
+
+@dataclass(frozen=True)
+class Seeing:
+    """Remembers what it was asked with; no oracle for a search."""
+
+    seen: list[Trial] = field(default_factory=list)
+
+    def next(self, space: Space, trials: Sequence[Trial], seed: int) -> Start:
+        self.seen[:] = trials
+        return Start(space.defaults)
+
+
+def test_one_that_goes_on_is_seen_with_what_it_has_reached() -> None:
+    """The wrapped oracle compares a trial that was sent on by the epochs it has had so far."""
+    seeing = Seeing()
+    oracle = SuccessiveHalving(seeing, min_epochs=1).within(1, 9)
+    one = trained(Trial(0, {"g": {"x": 0.5}}, 1, bracket=0, rung=0), 1, lambda *_: 0.5)
+    going = replace(one, until=3, rung=1, state=State.RUNNING)
+    oracle.next(SPACE, [going], 0)
+    assert [(t.state, t.until) for t in seeing.seen] == [(State.COMPLETED, 1)]

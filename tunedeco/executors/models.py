@@ -150,6 +150,7 @@ def settled() -> Iterator[None]:
     if gc.get_freeze_count():  # somebody has seen to it, and may rely on it
         yield
         return
+    gc.collect()  # what is garbage now would stay until the end
     gc.freeze()
     try:
         yield

@@ -8,13 +8,16 @@ lonely it is (NSGA-II, see `tunedeco.pareto`).
 """
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from tunedeco import pareto
 from tunedeco.oracles import surrogate, variation
 from tunedeco.oracles.encoding import Encoding, Rows, encoding
+from tunedeco.oracles.held import comparable
 from tunedeco.oracles.levels import levelled
 from tunedeco.randomness import digest
 from tunedeco.space import Space, Values
@@ -26,6 +29,8 @@ _ANYWHERE = 400
 _ROUNDS = 2  # of variation around the most promising
 _PROMISING = 10
 _OFFSPRING = 20  # of each
+_OFFERED = 256  # children from which one is taken that is not tried yet
+_FAR = 10.0  # distances of the first quartile from the best
 
 
 def beginning(space: Space, number: int, count: int, seed: int) -> Iterator[Values]:
@@ -44,8 +49,22 @@ def ranked(space: Space, trials: Sequence[Trial], population: int, seed: int) ->
         population: how many of the best can be parents.
         seed: the search's.
     """
-    shape = encoding(space)
     draw = np.random.default_rng(digest(seed, len(trials), "evolution"))
+    # matrices so small gain nothing by threads, which lose much where trainings have all cores
+    with _threads().limit(limits=1, user_api="blas"):
+        return _ranked(encoding(space), trials, population, draw)
+
+
+@lru_cache(maxsize=1)
+def _threads() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def _ranked(
+    shape: Encoding, trials: Sequence[Trial], population: int, draw: variation.Draw
+) -> Iterator[Values]:
+    """Do what `ranked` says."""
+    trials = comparable(shape.space, trials)
     known = [t for t in trials if t.state not in UNFINISHED]
     if not known:
         return map(shape.values, variation.anywhere(shape, _ANYWHERE, draw))
@@ -68,7 +87,7 @@ def ranked(space: Space, trials: Sequence[Trial], population: int, seed: int) ->
             steps = draw.choice([0.02, 0.05, 0.1], len(again))
             near = variation.mutated(shape, again, draw, share=1.0, steps=steps)
             children = np.concatenate([children, near])
-    return map(shape.values, children)
+    return map(shape.values, children[:_OFFERED])
 
 
 def _children(shape: Encoding, parents: Rows, draw: variation.Draw) -> Rows:
@@ -99,13 +118,17 @@ def _worth(points: Rows) -> Rows:
 def _clipped(losses: Rows) -> Rows:
     """Return losses that are at most the third quartile of those that went well, as shares of one.
 
-    Of whatever size they are, their squares are numbers then.
+    Where that is far beyond the first quartile the worst have exploded, and the limit is nearer.
     """
     well = losses[np.isfinite(losses)]
     if not len(well):
         return np.zeros(len(losses))
     largest = float(np.abs(well).max()) or 1.0
-    return np.minimum(losses / largest, np.quantile(well / largest, 0.75))
+    well, losses = well / largest, losses / largest
+    least, first, most = np.quantile(well, [0, 0.25, 0.75])
+    if first > least:
+        most = min(most, least + _FAR * (first - least))
+    return np.asarray(np.minimum(losses, most))
 
 
 def _chosen(losses: Rows) -> np.ndarray[Any, np.dtype[np.intp]]:

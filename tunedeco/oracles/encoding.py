@@ -49,14 +49,19 @@ class Encoding:
                     row[i] = h.domain.encode(asked[h.key])
         return found
 
-    def values(self, row: Sequence[float]) -> Values:
+    def values(self, row: Rows) -> Values:
         """Return the configuration of a row."""
-        return self.space.decode(0.5 if place != place else place for place in row)  # noqa: PLR0124 (not NaN)
+        return self.space.decode(0.5 if place != place else place for place in row.tolist())  # noqa: PLR0124 (not NaN)
 
     @cached_property
     def dimensions(self) -> tuple[int, ...]:
         """To which hyperparameter each column of `points` belongs."""
         return tuple(i for i, width in enumerate(self._widths) for _ in range(width))
+
+    @cached_property
+    def _decisive(self) -> set[int]:
+        """The hyperparameters on whose values others depend."""
+        return {i for anyway in self.conditions for clause in anyway for i, _ in clause}
 
     @cached_property
     def _widths(self) -> list[int]:
@@ -92,18 +97,20 @@ class Encoding:
         """Return points of the unit cube as rows: at the values there are, NaN where not asked."""
         rows = points.copy()
         indices: dict[int, Any] = {}
-        for i, (size, places) in enumerate(zip(self.sizes, self.places, strict=True)):
+        for i, (h, places) in enumerate(zip(self.space, self.places, strict=True)):
+            size = self.sizes[i]
             if size is None:
                 continue
             if places is not None:
-                index = np.searchsorted((places[1:] + places[:-1]) / 2, points[:, i])
-                rows[:, i] = places[index]
-            elif self.space.hyperparameters[i].domain.even:
-                index = np.minimum(points[:, i] * size, size - 1).astype(np.int64)
-                rows[:, i] = (index + 0.5) / size
-            else:
-                continue
-            indices[i] = index
+                indices[i] = np.searchsorted((places[1:] + places[:-1]) / 2, points[:, i])
+                rows[:, i] = places[indices[i]]
+            elif h.domain.even:
+                indices[i] = np.minimum(points[:, i] * size, size - 1).astype(np.int64)
+                rows[:, i] = (indices[i] + 0.5) / size
+            elif i in self._decisive:
+                values = [h.domain.decode(place) for place in points[:, i].tolist()]
+                indices[i] = np.array([h.domain.index(value) for value in values])
+                rows[:, i] = [h.domain.encode(value) for value in values]
         for i, alternatives in enumerate(self.conditions):
             if alternatives:
                 asked = np.zeros(len(rows), bool)

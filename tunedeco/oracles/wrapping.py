@@ -17,7 +17,8 @@ class Wrapper(ABC):
     """Decides how far trials are trained, whose values another oracle proposes.
 
     Args:
-        oracle: proposes the values: ``"evolution"``, ``"random"``, ``"grid"``, or your own.
+        oracle: proposes the values: ``"evolution"``, ``"aging"``, ``"random"``, ``"grid"``, or your
+            own.
         min_epochs: epochs before which no trial is judged; None for those of the tuner.
         max_epochs: epochs of one trial at most; None for those of the tuner, which are never
             exceeded.
@@ -115,7 +116,7 @@ class Wrapper(ABC):
         What it has reached counts, or the most promising would be missing while they are trained.
         """
         if trial.state in UNFINISHED and self._goes_on(trial):
-            return replace(trial, state=State.COMPLETED)
+            return replace(trial, state=State.COMPLETED, until=reached(trial))
         return trial
 
     def _goes_on(self, trial: Trial) -> bool:
