@@ -103,12 +103,12 @@ def test_what_is_running_is_no_parent() -> None:
 
 
 def test_what_went_wrong_competes_and_loses() -> None:
-    """A failed trial can be a parent only where nothing better takes part."""
+    """What failed, or diverged after a good start, is a parent only where nothing else is."""
+    wrong = [(None, State.FAILED), (-9.0, State.DIVERGED)] * 2
     trials = [
-        trial(i, loss=None if i else 5.0, state=State.FAILED if i else State.COMPLETED, x=i * 250,
-              name="a", fixed=7)
-        for i in range(5)
-    ]  # fmt: skip
+        trial(i, loss=loss, state=state, x=i * 250, name="a", fixed=7)
+        for i, (loss, state) in enumerate([(5.0, State.COMPLETED), *wrong])
+    ]
     children = [proposed(Aging(5, 5, 0.0), LINE, trials, seed) for seed in range(60)]
     assert sum(gap(child, 0) < 500 for child in children) > 45
 

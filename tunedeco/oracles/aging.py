@@ -101,7 +101,8 @@ def _genes(space: Space, trial: Trial, draw: Stream) -> list[float]:
 
 
 def _rank(trial: Trial) -> float:
-    return math.inf if trial.loss is None else trial.loss
+    """Return by what a trial competes; one that diverged has a loss, and loses all the same."""
+    return trial.standing[0] if trial.standing else math.inf
 
 
 def _mutated(domain: Domain, position: float, draw: Stream) -> float:

@@ -20,6 +20,7 @@ from tunedeco.conditions import Key
 from tunedeco.domains import Boolean, Choice, Domain, Float, Range, Value
 from tunedeco.oracles.base import Done, Start
 from tunedeco.oracles.untried import LOOK, first_untried
+from tunedeco.pareto import Point
 from tunedeco.randomness import digest, stream
 from tunedeco.space import Hyperparameter, Space, Values, flat, nested
 from tunedeco.trial import UNFINISHED, Trial
@@ -87,8 +88,8 @@ class Optuna:
         from optuna import create_study
         from optuna.trial import TrialState, create_trial
 
-        known = [found for trial in trials if (found := losses(trial)) is not None]
-        # what failed is as bad as the worst: samplers ignore what has no value, and would go there
+        known = [found for trial in trials if (found := losses(trial))]
+        # what went wrong is as bad as the worst: samplers ignore what has no value, and go there
         worst = [max(values) for values in zip(*known, strict=True)] or None
         study = create_study(directions=["minimize"] * len(worst or [0]))
         study.sampler = self.made(seed, 0)
@@ -122,9 +123,12 @@ class _Shared(dict[str, Any]):
         return self
 
 
-def losses(trial: Trial) -> tuple[float, ...] | None:
-    """Return what a study is told that a trial has come to, less being better; None if nothing."""
-    return None if trial.loss is None else (trial.loss,)
+def losses(trial: Trial) -> Point:
+    """Return what a study is told that a trial has come to, less being better; ``()`` if nothing.
+
+    What diverged has a loss of before, and comes to nothing: or a sampler would go there again.
+    """
+    return trial.standing[:1]
 
 
 @final
