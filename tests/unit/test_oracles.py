@@ -1,7 +1,7 @@
 """How each oracle chooses, and what is refused before it is asked."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
@@ -111,6 +111,17 @@ def test_what_went_wrong_competes_and_loses() -> None:
     ]
     children = [proposed(Aging(5, 5, 0.0), LINE, trials, seed) for seed in range(60)]
     assert sum(gap(child, 0) < 500 for child in children) > 45
+
+
+def test_of_several_objectives_the_front_is_ahead() -> None:
+    """The least in the first objective is not the only parent: one front is as good as another."""
+    places = {500: (0.0, 9.0), 0: (1.0, 9.5), 1000: (9.0, 0.0)}
+    trials = [
+        replace(trial(i, loss=p[0], x=x, name="a", fixed=7), points=(p,))
+        for i, (x, p) in enumerate(places.items())
+    ]
+    children = [proposed(Aging(3, 2, 0.0), LINE, trials, seed) for seed in range(60)]
+    assert sum(gap(c, 1000) < 200 for c in children) > 2 * sum(gap(c, 0) < 200 for c in children)
 
 
 def test_a_child_has_the_values_of_its_parents_but_for_few() -> None:

@@ -19,8 +19,8 @@ from fakes import Curve, Run, model_fn, run_search
 from test_search import assert_resumes
 
 import tunedeco
-from tunedeco import Boolean, Range, domains, tracing
-from tunedeco.errors import ConfigurationError
+from tunedeco import Boolean, Range, Tuner, domains, tracing
+from tunedeco.errors import ConfigurationError, OracleError
 from tunedeco.oracles import (
     ASHA,
     Done,
@@ -34,6 +34,7 @@ from tunedeco.oracles import (
     samplers,
 )
 from tunedeco.oracles.study import axis
+from tunedeco.pareto import Point
 from tunedeco.space import Hyperparameter, Space, Values, flat
 from tunedeco.trial import UNFINISHED, State, Trial
 
@@ -354,6 +355,7 @@ class Own(theirs.samplers.RandomSampler):
 
 with samplers.quiet():
     SEQUENCE = theirs.samplers.QMCSampler()
+    BRUTE = theirs.samplers.BruteForceSampler()
     WRAPPING = theirs.samplers.CmaEsSampler(independent_sampler=Own())
 
 
@@ -426,3 +428,57 @@ def test_a_replay_is_of_what_happened() -> None:
     assert None not in longest
     assert all(note == list(longest[: len(note)]) for note in notes)
     assert len(set(longest)) == 5
+
+
+def trade(values: Values) -> Point:
+    """Return two losses between which nothing is the best."""
+    x = float(flat(values)["default", "x"])  # type: ignore[arg-type]  # a number
+    return abs(x - 20), abs(x - 80)
+
+
+@pytest.mark.parametrize("name", ["tpe", "nsgaii", "nsgaiii", "qmc", "random"])
+def test_each_objective_is_told(name: str) -> None:
+    """The study has a direction for each objective, and each trial the losses of all."""
+    space, oracle = space_of(x=domains.Range(0, 999), y=domains.Boolean()), optuna(name)
+    trials: list[Trial] = []
+    for number in range(14):
+        decision = oracle.next(space, trials, 0)
+        assert isinstance(decision, Start)
+        point = trade(decision.values)
+        state = State.DIVERGED if number == 3 else State.COMPLETED
+        trials.append(
+            Trial(number, decision.values, 1, state, loss=point[0], points=(point,)),
+        )
+    with samplers.quiet():
+        study = oracle._study({h.key: axis(h) for h in space}, trials, 0)
+    told = [trade(t.values) for t in trials]
+    told[3] = tuple(max(losses) for losses in zip(*(told[:3] + told[4:]), strict=True))
+    assert [tuple(t.values) for t in study.trials] == told
+
+
+@needs_cmaes
+@pytest.mark.parametrize("oracle", [optuna("cmaes"), Hyperband(optuna("cmaes"))])
+def test_a_sampler_of_one_objective_is_refused(tmp_path: Path, oracle: Oracle) -> None:
+    """The tuner refuses it before anything is trained, and names some that take several."""
+    options: dict[str, Any] = {"oracle": oracle, "max_trials": 2, "directory": tmp_path}
+    with pytest.raises(ConfigurationError, match=r"cmaes takes a single.*optuna\(\"nsgaii"):
+        Tuner(model_fn, ["val_loss", "val_accuracy"], **options)
+    Tuner(model_fn, "val_loss", **options)
+
+
+def test_one_that_knows_no_other_space_is_not_refused_for_that() -> None:
+    """What cannot be told of a sampler before the search is left to the search."""
+    samplers.check_several(optuna(theirs.samplers.GridSampler({"default/y": [1]})), 2)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "says"),
+    [
+        (BRUTE, "BruteForceSampler cannot.*\n.*in place of Float"),
+        (theirs.samplers.GridSampler({"rate": [0.1]}), 'GridSampler cannot.*\n.*"group/name"'),
+    ],
+)
+def test_a_sampler_that_cannot_search_the_space_says_what_to_do(sampler: Any, says: str) -> None:
+    """What Optuna raises of it becomes an error of the oracle."""
+    with pytest.raises(OracleError, match=says):
+        optuna(sampler).next(MIXED, [], 0)

@@ -18,6 +18,7 @@ from typing import Any, final
 from tunedeco import conditions
 from tunedeco.conditions import Key
 from tunedeco.domains import Boolean, Choice, Domain, Float, Range, Value
+from tunedeco.errors import OracleError
 from tunedeco.oracles.base import Done, Start
 from tunedeco.oracles.untried import LOOK, first_untried
 from tunedeco.pareto import Point
@@ -64,14 +65,14 @@ class Optuna:
         self, space: Space, trials: Sequence[Trial], seed: int, draw: Stream
     ) -> Iterator[Values]:
         """Yield what the sampler proposes, asked again and again, then what lies near the last."""
-        with quiet():
+        with quiet(), self._explained():
             axes = {h.key: axis(h) for h in space if h.domain.size != 1}
             study = self._study(axes, trials, seed) if axes else None
         if study is None:
             return  # there is nothing to choose
         values: Values = {}
         for _ in range(ASKED):
-            with quiet():  # not around the yield, or others would be silenced
+            with quiet(), self._explained():  # not around the yield, or others would be silenced
                 values = _asked(space, axes, study.ask())
             yield values
         places, known = space.encode(values), flat(values)
@@ -82,6 +83,20 @@ class Optuna:
             ]
             near[draw.choice(searched)] = draw.random()
             yield space.decode(near)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say of which sampler it is that it cannot search the space, and what can be done."""
+        try:
+            yield
+        except ValueError as error:
+            msg = (
+                f"Optuna's sampler {self.sampler} cannot search this space: {error}\n"
+                'Optuna knows hyperparameters as "group/name", and those without a group as '
+                '"default/name"; a sampler that lists configurations needs values to list: Linear, '
+                'Logarithmic, Range or Choice in place of Float. oracle="grid" lists them all'
+            )
+            raise OracleError(msg) from error
 
     def _study(self, axes: Mapping[Key, "Axis"], trials: Sequence[Trial], seed: int) -> Any:  # noqa: ANN401 (Optuna's)
         """Return a study that holds the trials, with the sampler for the next one."""
@@ -98,7 +113,7 @@ class Optuna:
             if not params:
                 continue  # it says nothing of what is searched
             running = trial.state in UNFINISHED
-            values = None if running else losses(trial) or worst
+            values = None if running else list(losses(trial)) or worst
             ended = TrialState.FAIL if values is None else TrialState.COMPLETE
             named = {axes[key].name: value for key, value in params.items()}
             if self.replay:
@@ -128,7 +143,7 @@ def losses(trial: Trial) -> Point:
 
     What diverged has a loss of before, and comes to nothing: or a sampler would go there again.
     """
-    return trial.standing[:1]
+    return trial.standing
 
 
 @final
