@@ -124,6 +124,20 @@ def test_of_several_objectives_the_front_is_ahead() -> None:
     assert sum(gap(c, 1000) < 200 for c in children) > 2 * sum(gap(c, 0) < 200 for c in children)
 
 
+def test_what_had_another_value_of_what_is_held_is_no_parent() -> None:
+    """Where a value is held, the better trials of another one are passed over, if any had it."""
+    held = space(x=Range(0, 1000), name=Fixed("a"), fixed=Fixed(7))
+    there = [trial(i, loss=-9.0, x=0, name="b", fixed=7) for i in range(5)]
+    here = [trial(5 + i, loss=9.0, x=1000, name="a", fixed=7) for i in range(2)]
+
+    def near(x: int, trials: list[Trial]) -> int:
+        children = [proposed(Aging(5, 5, 0.0), held, trials, seed) for seed in range(60)]
+        return sum(gap(child, x) < 500 for child in children)
+
+    assert near(1000, [*here, *there]) > 45
+    assert near(0, there) > 45
+
+
 def test_a_child_has_the_values_of_its_parents_but_for_few() -> None:
     """Crossover takes each value from one of two parents; without it they are one parent's."""
     many = space(**{f"h{i}": Choice(tuple(range(9))) for i in range(12)})

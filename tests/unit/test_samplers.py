@@ -19,7 +19,7 @@ from fakes import Curve, Run, model_fn, run_search
 from test_search import assert_resumes
 
 import tunedeco
-from tunedeco import Boolean, Range, Tuner, domains, tracing
+from tunedeco import Boolean, Range, Tuner, domains, narrowing, tracing
 from tunedeco.errors import ConfigurationError, OracleError
 from tunedeco.oracles import (
     ASHA,
@@ -232,7 +232,7 @@ def test_those_running_are_told_apart_from_those_that_failed() -> None:
     expected = [trials[0].loss, worst, worst, worst, None, None]
     for oracle in (optuna("random"), optuna("random", replay=True)):
         with samplers.quiet():
-            study = oracle._study({h.key: axis(h) for h in MIXED}, trials, 0)
+            study = oracle._study(MIXED, {h.key: axis(h) for h in MIXED}, trials, 0)
         assert [t.value for t in study.trials] == expected
         unfinished = [t.state == theirs.trial.TrialState.RUNNING for t in study.trials]
         assert unfinished == [t.state in UNFINISHED for t in trials]
@@ -276,7 +276,7 @@ def test_every_value_is_heard_as_it_was_told(domain: domains.Domain, kind: str) 
 
 
 def test_in_a_space_that_grew_and_one_that_is_held_it_goes_on(tmp_path: Path) -> None:
-    """Trials without the new hyperparameter, or with other values of a held one, still count."""
+    """Where some values are held, and where a hyperparameter is new, there are proposals."""
     run_search(tmp_path, oracle=optuna("tpe", n_startup_trials=2), max_trials=6)
     options: dict[str, Any] = {"groups": ["training"], "freeze": {"rate": 0.5}}
     run = run_search(tmp_path, oracle=optuna("tpe", n_startup_trials=2), max_trials=9, **options)
@@ -289,6 +289,19 @@ def test_in_a_space_that_grew_and_one_that_is_held_it_goes_on(tmp_path: Path) ->
     old = ran(optuna("tpe"), MIXED, loss_of, 12)
     new = {optuna("tpe").next(grown, old, seed).values["default"]["depth"] for seed in range(9)}
     assert len(new) > 3
+
+
+@pytest.mark.parametrize("replay", [False, True])
+def test_what_had_another_value_of_what_is_held_is_not_told(replay: bool) -> None:
+    """Its loss would seem to be one of the held value's, at a place that was never tried."""
+    trials = ran(optuna("random"), MIXED, loss_of, 20)
+    held = narrowing.pinned(MIXED, {("default", "kind"): None})
+    axes = {h.key: axis(h) for h in held if h.domain.size != 1}
+    with samplers.quiet():
+        study = optuna("random", replay=replay)._study(held, axes, trials, 0)
+    expected = [t.loss for t in trials if t.values["default"]["kind"] is None]
+    assert 0 < len(expected) < 20
+    assert [t.value for t in study.trials] == expected
 
 
 def test_an_instance_is_as_good_as_what_makes_one() -> None:
@@ -450,7 +463,7 @@ def test_each_objective_is_told(name: str) -> None:
             Trial(number, decision.values, 1, state, loss=point[0], points=(point,)),
         )
     with samplers.quiet():
-        study = oracle._study({h.key: axis(h) for h in space}, trials, 0)
+        study = oracle._study(space, {h.key: axis(h) for h in space}, trials, 0)
     told = [trade(t.values) for t in trials]
     told[3] = tuple(max(losses) for losses in zip(*(told[:3] + told[4:]), strict=True))
     assert [tuple(t.values) for t in study.trials] == told

@@ -17,7 +17,6 @@ see `tunedeco.pareto`).
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from random import Random as Stream
 from typing import final
 
@@ -25,6 +24,7 @@ from tunedeco import pareto
 from tunedeco.domains import Domain
 from tunedeco.errors import ConfigurationError
 from tunedeco.oracles.base import Done, Start
+from tunedeco.oracles.held import comparable
 from tunedeco.oracles.random import Random
 from tunedeco.oracles.untried import LOOK, first_untried
 from tunedeco.randomness import stream
@@ -69,10 +69,11 @@ class Aging:
     def next(self, space: Space, trials: Sequence[Trial], seed: int) -> Start | Done:
         """Return a child of the present population, or `Done` when every one has been tried."""
         # what has not been scored yet cannot compete; what went wrong competes, and loses
-        ended = (t for t in reversed(trials) if t.state is not State.RUNNING)
-        latest = list(islice(ended, self.population))
-        if len(latest) < self.population:
+        ended = [t for t in reversed(trials) if t.state is not State.RUNNING]
+        if len(ended) < self.population:
             return Random().next(space, trials, seed)
+        # with some values held, what had others is a parent only where there is no better one
+        latest = (comparable(space, ended) or ended)[: self.population]
         alive = list(zip(pareto.ranks([t.standing for t in latest]), latest, strict=True))
         draw = stream(seed, len(trials), "aging")
         children = (space.decode(self._child(space, alive, draw)) for _ in range(LOOK))
@@ -94,7 +95,7 @@ class Aging:
         return genes
 
     def _winner(self, alive: Sequence[_Ranked], draw: Stream) -> Trial:
-        entrants = draw.sample(range(len(alive)), self.tournament)
+        entrants = draw.sample(range(len(alive)), min(self.tournament, len(alive)))
         return alive[min(entrants, key=lambda i: (alive[i][0], i))][1]
 
 

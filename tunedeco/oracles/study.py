@@ -20,6 +20,7 @@ from tunedeco.conditions import Key
 from tunedeco.domains import Boolean, Choice, Domain, Float, Range, Value
 from tunedeco.errors import OracleError
 from tunedeco.oracles.base import Done, Start
+from tunedeco.oracles.held import comparable
 from tunedeco.oracles.untried import LOOK, first_untried
 from tunedeco.pareto import Point
 from tunedeco.randomness import digest, stream
@@ -67,7 +68,7 @@ class Optuna:
         """Yield what the sampler proposes, asked again and again, then what lies near the last."""
         with quiet(), self._explained():
             axes = {h.key: axis(h) for h in space if h.domain.size != 1}
-            study = self._study(axes, trials, seed) if axes else None
+            study = self._study(space, axes, trials, seed) if axes else None
         if study is None:
             return  # there is nothing to choose
         values: Values = {}
@@ -98,19 +99,25 @@ class Optuna:
             )
             raise OracleError(msg) from error
 
-    def _study(self, axes: Mapping[Key, "Axis"], trials: Sequence[Trial], seed: int) -> Any:  # noqa: ANN401 (Optuna's)
-        """Return a study that holds the trials, with the sampler for the next one."""
+    def _study(
+        self, space: Space, axes: Mapping[Key, "Axis"], trials: Sequence[Trial], seed: int
+    ) -> Any:  # noqa: ANN401 (Optuna's)
+        """Return a study that holds the trials, with the sampler for the next one.
+
+        Without those that had other values of what is held now: they were at another place.
+        """
         from optuna import create_study
         from optuna.trial import TrialState, create_trial
 
-        known = [found for trial in trials if (found := losses(trial))]
+        here = {trial.number for trial in comparable(space, trials)}
+        known = [found for t in trials if t.number in here and (found := losses(t))]
         # what went wrong is as bad as the worst: samplers ignore what has no value, and go there
         worst = [max(values) for values in zip(*known, strict=True)] or None
         study = create_study(directions=["minimize"] * len(worst or [0]))
         study.sampler = self.made(seed, 0)
         for number, trial in enumerate(trials):
             params = _params(axes, trial)
-            if not params:
+            if not params or trial.number not in here:
                 continue  # it says nothing of what is searched
             running = trial.state in UNFINISHED
             values = None if running else list(losses(trial)) or worst
