@@ -346,7 +346,7 @@ class Tuner:
             others=self.objectives[1:],
         )
         # read now: one may live in this search's directory, and be moved aside
-        sources = warm_starts.read(self.warm_start, self.objective)
+        sources = warm_starts.read(self.warm_start, self.objectives)
 
         def extended(state: SearchState) -> Extended:
             with clean_session(policy):
