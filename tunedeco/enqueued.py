@@ -10,7 +10,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from tunedeco import narrowing
+from tunedeco import conditions, narrowing
 from tunedeco.conditions import Key
 from tunedeco.domains import Value
 from tunedeco.errors import ConfigurationError, HyperparameterError
@@ -43,8 +43,8 @@ def checked(
         configurations: each ``{group: {name: value}}`` or ``{name: value}``, or both mixed.
 
     Raises:
-        ConfigurationError: one is no mapping, or a name or a value is not in the space; says what
-            is.
+        ConfigurationError: one is no mapping, or a name or a value is not in the space, or is not
+            asked for with the other values; says what is.
     """
     for values in configurations:
         if not isinstance(values, Mapping):
@@ -54,10 +54,30 @@ def checked(
             )
             raise ConfigurationError(msg)
     try:
-        return tuple(deepcopy(c) if space is None else space.checked(c) for c in configurations)
+        return tuple(deepcopy(c) if space is None else _asked(space, c) for c in configurations)
     except HyperparameterError as error:
         msg = f"enqueue: {error}"
         raise ConfigurationError(msg) from None
+
+
+def _asked(space: Space, configuration: Mapping[str, Any]) -> Values:
+    """Return a configuration all of which is asked for, or a trial would be without some of it.
+
+    Raises:
+        HyperparameterError: as `Space.checked`, or some is not asked for.
+    """
+    given = space.checked(configuration)
+    whole = flat(space.complete(given))
+    idle = [key for key in flat(given) if key not in whole]
+    # where tracing has not been everywhere, it may be asked for elsewhere, too
+    if idle and (space.coverage is None or space.coverage.complete):
+        h = space.by_key[idle[0]]
+        msg = (
+            f"{h.label} is asked for when {conditions.describe(h.when, space.domains)}, and not "
+            "with these values, where all that is not given has its default; give that, too"
+        )
+        raise HyperparameterError(msg)
+    return given
 
 
 def new(

@@ -165,6 +165,11 @@ class Trial:
             return ()
         return self.points[-1] if self.points else (self.loss,)
 
+    @property
+    def standing(self) -> Point:
+        """By what oracles compare it: its `point`, and ``()`` where it failed or diverged."""
+        return () if self.state in (State.FAILED, State.DIVERGED) else self.point
+
     def point_at(self, epoch: int) -> Point:
         """Return what its point was after so many epochs; ``()`` if it had none."""
         if self.points:

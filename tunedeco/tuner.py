@@ -25,7 +25,15 @@ from tunedeco.journal.search_state import SearchState
 from tunedeco.objective import Objective
 from tunedeco.objectives import several
 from tunedeco.opening import carried_over, open_search
-from tunedeco.oracles import Grid, Oracle, begins_with_defaults, check_curves, describe, resolve
+from tunedeco.oracles import (
+    Grid,
+    Oracle,
+    begins_with_defaults,
+    check_curves,
+    check_several,
+    describe,
+    resolve,
+)
 from tunedeco.report import messages, tables
 from tunedeco.search import Search
 from tunedeco.space import Space
@@ -149,6 +157,7 @@ class Tuner:
         )
         self.oracle = resolve(oracle, min_epochs, max_epochs)
         check_curves(self.oracle, self.objective)
+        check_several(self.oracle, len(self.objectives))
         _check_folds(folds)
         self.folds = folds
         self.executions = executions_per_trial * (folds or 1)
@@ -337,7 +346,7 @@ class Tuner:
             others=self.objectives[1:],
         )
         # read now: one may live in this search's directory, and be moved aside
-        sources = warm_starts.read(self.warm_start, self.objective)
+        sources = warm_starts.read(self.warm_start, self.objectives)
 
         def extended(state: SearchState) -> Extended:
             with clean_session(policy):

@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tunedeco import exporting
+from tunedeco import exporting, pareto
 from tunedeco.errors import ConfigurationError, ExportError, HyperparameterError, TunedecoError
 from tunedeco.events import Enqueued
 from tunedeco.journal.journal import FILE_NAME, load
-from tunedeco.objective import Objective
+from tunedeco.objectives import Objectives
+from tunedeco.pareto import Point
 from tunedeco.space import Space, Values, flat, nested
 from tunedeco.trial import configuration_key
 
@@ -79,20 +80,20 @@ def paths(warm_start: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(os.fspath, found)))  # type: ignore[arg-type]  # as checked
 
 
-def read(paths: Iterable[str], objective: Objective) -> list[Source]:
+def read(paths: Iterable[str], objectives: Objectives) -> list[Source]:
     """Read other searches; of one that cannot be read, return why.
 
     Args:
         paths: the directory or journal of each, or a JSON file: `Tuner.export_best`'s, or the
             output of ``tunedeco trials --json``.
-        objective: says which scores are better in a list of trials, which does not.
+        objectives: say which scores are better in a list of trials, which does not.
     """
-    return [_source(path, objective) for path in paths]
+    return [_source(path, objectives) for path in paths]
 
 
-def _source(path: str, objective: Objective) -> Source:
+def _source(path: str, objectives: Objectives) -> Source:
     try:
-        return Source(path, tuple(_ranked(Path(path), objective)))
+        return Source(path, tuple(_ranked(Path(path), objectives)))
     except TunedecoError as error:
         return Source(path, problem=error)
 
@@ -164,22 +165,41 @@ def _fitted(space: Space, values: Values) -> _Fit:
     )
 
 
-def _ranked(path: Path, objective: Objective) -> list[Values]:
+def _ranked(path: Path, objectives: Objectives) -> list[Values]:
     """Return the configurations that have a score, the best one first."""
     is_file = path.suffix == ".json" or path.is_file()
     if path.is_dir() or path.name == FILE_NAME or not is_file:
-        known = [(t.loss, t.values) for t in load(path).trials if t.loss is not None]
-        return [values for _, values in sorted(known, key=lambda trial: trial[0])]
+        return _best_first([(t.point, t.values) for t in load(path).trials if t.point])
     data = exporting.loaded(path, _MAX_BYTES)
     if isinstance(data, Mapping):
         return [exporting.parsed(data, str(path)).values]
     try:
-        trials = [(t["score"], _nested(t["values"])) for t in data if t["score"] is not None]
-        scored = [(float(score), values) for score, values in trials if math.isfinite(score)]
+        scored = [(t, _nested(t["values"])) for t in data if t["score"] is not None]
+        # of several objectives if it is of all of ours; else what it has is the first one's
+        names = [objective.name for objective in objectives]
+        every = all(name in t.get("scores", ()) for t, _ in scored for name in names)
+        known = [
+            ([float(t["scores"][n]) for n in names] if every else [float(t["score"])], values)
+            for t, values in scored
+        ]
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
         msg = f"{path} is neither an exported search nor what `tunedeco trials --json` prints"
         raise ExportError(msg) from error
-    return [values for _, values in sorted(scored, key=lambda trial: objective.loss(trial[0]))]
+    return _best_first(
+        [
+            (tuple(o.loss(s) for o, s in zip(objectives, scores, strict=every)), values)
+            for scores, values in known
+            if all(map(math.isfinite, scores))
+        ]
+    )
+
+
+def _best_first(known: Sequence[tuple[Point, Values]]) -> list[Values]:
+    """Return configurations by their points: of several losses, by fronts and crowding."""
+    points = [point for point, _ in known]
+    several = any(len(point) > 1 for point in points)
+    keys: Sequence[Any] = pareto.ranks(points) if several else points
+    return [known[i][1] for i in sorted(range(len(known)), key=keys.__getitem__)]
 
 
 def _nested(values: Mapping[str, Mapping[str, Any]]) -> Values:

@@ -220,7 +220,7 @@ def open_export(data: bytes) -> None:
 
 def begin_with(path: Path) -> None:
     """Take over what a file holds; all of it lies in the space, or it is refused."""
-    sources = warm_starts.read([str(path)], Objective("val_loss"))
+    sources = warm_starts.read([str(path)], (Objective("val_loss"),))
     with contextlib.suppress(TunedecoError):
         for other in warm_starts.taken_over(sources, SPACE, ()):
             for values in other.event.configurations:

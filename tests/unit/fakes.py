@@ -263,7 +263,7 @@ def run_search(
         defaults=defaults,
         others=objectives[1:],
     )
-    sources = warm_starts.read(warm_start, wanted.objective)
+    sources = warm_starts.read(warm_start, objectives)
     executor = FakeExecutor(
         function,
         capacity=capacity,

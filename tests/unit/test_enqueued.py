@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from tunedeco.oracles import (
     begins_with_defaults,
 )
 from tunedeco.report import messages, tables
+from tunedeco.space import Coverage
 from tunedeco.tracing import explore
 from tunedeco.trial import State, Trial
 
@@ -492,3 +493,19 @@ def test_a_journal_says_what_was_enqueued(tmp_path: Path) -> None:
     assert [e.defaults for e in events if isinstance(e, Created)] == [True]
     proposed = [e.enqueued for e in events if isinstance(e, Proposed)]
     assert proposed == [{}, {"training": {"rate": 0.9}}, None]
+
+
+def test_what_would_not_be_asked_for_is_refused(tmp_path: Path) -> None:
+    """A value that its trial would be without is named, with what it needs; it was dropped once."""
+    needs = r"training/momentum is asked for when optimizer is 'sgd', and not with these"
+    with pytest.raises(ConfigurationError, match=needs):
+        run_search(tmp_path, max_trials=1, enqueue=[{"momentum": 0.9}])
+    tuner = Tuner(model_fn, "val_loss", max_trials=1, directory=tmp_path)
+    assert len(tuner.space) == 4
+    with pytest.raises(ConfigurationError, match=needs):
+        tuner.enqueue({"momentum": 0.9, "optimizer": "adam"})
+    both = {"momentum": 0.9, "optimizer": "sgd"}
+    run = run_search(tmp_path, max_trials=1, enqueue=[both])
+    assert run.state.trials[0].values["training"]["momentum"] == 0.9
+    seen = replace(tuner.space, coverage=Coverage(1, complete=False, limit=1))
+    assert enqueued.checked(seen, [{"momentum": 0.9}]) == ({"training": {"momentum": 0.9}},)

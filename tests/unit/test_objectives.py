@@ -10,7 +10,7 @@ import pytest
 from fakes import Curve, Run, model_fn, records, run_search, uneven_fn
 from test_search import assert_resumes
 
-from tunedeco import Choice, Objective, Range, Tuner, exporting
+from tunedeco import Choice, Objective, Range, Tuner, exporting, warm_starts
 from tunedeco.cli import main
 from tunedeco.errors import ConfigurationError, ObjectiveError, SearchMismatch
 from tunedeco.journal.compaction import compact
@@ -18,7 +18,7 @@ from tunedeco.journal.journal import FILE_NAME, load
 from tunedeco.keeping import needed
 from tunedeco.objectives import gone_on, losses, several
 from tunedeco.oracles import ASHA, Hyperband, Oracle, Random, SuccessiveHalving
-from tunedeco.pareto import Point
+from tunedeco.pareto import Point, ranks
 from tunedeco.report import tables
 from tunedeco.trial import State, Trial
 
@@ -268,3 +268,28 @@ def test_a_target_is_the_first_objectives(tmp_path: Path) -> None:
     assert run.state.stopped == "target"
     assert run.state.best.parameters <= 2  # type: ignore[operator]
     assert run.state.best.state is State.COMPLETED
+
+
+def test_a_warm_start_takes_the_best_of_a_front(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a search of several objectives come the ends of its front first, and not the best in one.
+
+    From the directory and from its list of trials alike; and where the list has one of them only,
+    the best in that.
+    """
+    run = run_search(tmp_path / "other", trade_fn, objective=BOTH, max_trials=12)
+    assert main(["trials", str(tmp_path / "other"), "--json"]) == 0
+    listed = tmp_path / "trials.json"
+    listed.write_text(capsys.readouterr().out, "utf-8")
+    trials = run.state.trials
+    rank = ranks([t.point for t in trials])
+    best = [t.values for t in sorted(trials, key=lambda t: rank[t.number])[:5]]
+    first = [t.values for t in sorted(trials, key=lambda t: t.point)[:5]]
+    assert [v["default"]["units"] for v in best[:2]] == [6, 1]
+    assert first[1] != best[1]
+    for source in (tmp_path / "other", listed):
+        (read,) = warm_starts.read([str(source)], several(BOTH))
+        assert list(read.configurations[:5]) == best
+    (read,) = warm_starts.read([str(listed)], several(["val_loss", "training_seconds"]))
+    assert list(read.configurations[:5]) == first

@@ -1,7 +1,7 @@
 """How each oracle chooses, and what is refused before it is asked."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
@@ -103,14 +103,39 @@ def test_what_is_running_is_no_parent() -> None:
 
 
 def test_what_went_wrong_competes_and_loses() -> None:
-    """A failed trial can be a parent only where nothing better takes part."""
+    """What failed, or diverged after a good start, is a parent only where nothing else is."""
+    wrong = [(None, State.FAILED), (-9.0, State.DIVERGED)] * 2
     trials = [
-        trial(i, loss=None if i else 5.0, state=State.FAILED if i else State.COMPLETED, x=i * 250,
-              name="a", fixed=7)
-        for i in range(5)
-    ]  # fmt: skip
+        trial(i, loss=loss, state=state, x=i * 250, name="a", fixed=7)
+        for i, (loss, state) in enumerate([(5.0, State.COMPLETED), *wrong])
+    ]
     children = [proposed(Aging(5, 5, 0.0), LINE, trials, seed) for seed in range(60)]
     assert sum(gap(child, 0) < 500 for child in children) > 45
+
+
+def test_of_several_objectives_the_front_is_ahead() -> None:
+    """The least in the first objective is not the only parent: one front is as good as another."""
+    places = {500: (0.0, 9.0), 0: (1.0, 9.5), 1000: (9.0, 0.0)}
+    trials = [
+        replace(trial(i, loss=p[0], x=x, name="a", fixed=7), points=(p,))
+        for i, (x, p) in enumerate(places.items())
+    ]
+    children = [proposed(Aging(3, 2, 0.0), LINE, trials, seed) for seed in range(60)]
+    assert sum(gap(c, 1000) < 200 for c in children) > 2 * sum(gap(c, 0) < 200 for c in children)
+
+
+def test_what_had_another_value_of_what_is_held_is_no_parent() -> None:
+    """Where a value is held, the better trials of another one are passed over, if any had it."""
+    held = space(x=Range(0, 1000), name=Fixed("a"), fixed=Fixed(7))
+    there = [trial(i, loss=-9.0, x=0, name="b", fixed=7) for i in range(5)]
+    here = [trial(5 + i, loss=9.0, x=1000, name="a", fixed=7) for i in range(2)]
+
+    def near(x: int, trials: list[Trial]) -> int:
+        children = [proposed(Aging(5, 5, 0.0), held, trials, seed) for seed in range(60)]
+        return sum(gap(child, x) < 500 for child in children)
+
+    assert near(1000, [*here, *there]) > 45
+    assert near(0, there) > 45
 
 
 def test_a_child_has_the_values_of_its_parents_but_for_few() -> None:

@@ -19,8 +19,8 @@ from fakes import Curve, Run, model_fn, run_search
 from test_search import assert_resumes
 
 import tunedeco
-from tunedeco import Boolean, Range, domains, tracing
-from tunedeco.errors import ConfigurationError
+from tunedeco import Boolean, Range, Tuner, domains, narrowing, tracing
+from tunedeco.errors import ConfigurationError, OracleError
 from tunedeco.oracles import (
     ASHA,
     Done,
@@ -34,6 +34,7 @@ from tunedeco.oracles import (
     samplers,
 )
 from tunedeco.oracles.study import axis
+from tunedeco.pareto import Point
 from tunedeco.space import Hyperparameter, Space, Values, flat
 from tunedeco.trial import UNFINISHED, State, Trial
 
@@ -217,18 +218,21 @@ def test_in_a_branch_that_is_not_taken_nothing_is_asked_for() -> None:
 
 
 def test_those_running_are_told_apart_from_those_that_failed() -> None:
-    """What runs is running to Optuna; what failed is as bad as the worst, and not ignored."""
+    """What runs is running to Optuna; what went wrong is as bad as the worst, and not ignored.
+
+    The loss that a diverged trial had before is not told.
+    """
     trials = ran(optuna("random"), MIXED, loss_of, 6)
     trials[1] = replace(trials[1], state=State.FAILED, loss=None)
     trials[2] = replace(trials[2], state=State.REJECTED, loss=None)
     trials[3] = replace(trials[3], state=State.DIVERGED, loss=0.25)
     trials[4] = replace(trials[4], state=State.RUNNING, loss=0.1)
     trials[5] = replace(trials[5], state=State.PAUSED, loss=None)
-    worst = max(t.loss for t in trials if t.loss is not None)
-    expected = [trials[0].loss, worst, worst, 0.25, None, None]
+    worst = max(trials[0].loss or 0.0, 0.1)
+    expected = [trials[0].loss, worst, worst, worst, None, None]
     for oracle in (optuna("random"), optuna("random", replay=True)):
         with samplers.quiet():
-            study = oracle._study({h.key: axis(h) for h in MIXED}, trials, 0)
+            study = oracle._study(MIXED, {h.key: axis(h) for h in MIXED}, trials, 0)
         assert [t.value for t in study.trials] == expected
         unfinished = [t.state == theirs.trial.TrialState.RUNNING for t in study.trials]
         assert unfinished == [t.state in UNFINISHED for t in trials]
@@ -272,7 +276,7 @@ def test_every_value_is_heard_as_it_was_told(domain: domains.Domain, kind: str) 
 
 
 def test_in_a_space_that_grew_and_one_that_is_held_it_goes_on(tmp_path: Path) -> None:
-    """Trials without the new hyperparameter, or with other values of a held one, still count."""
+    """Where some values are held, and where a hyperparameter is new, there are proposals."""
     run_search(tmp_path, oracle=optuna("tpe", n_startup_trials=2), max_trials=6)
     options: dict[str, Any] = {"groups": ["training"], "freeze": {"rate": 0.5}}
     run = run_search(tmp_path, oracle=optuna("tpe", n_startup_trials=2), max_trials=9, **options)
@@ -285,6 +289,19 @@ def test_in_a_space_that_grew_and_one_that_is_held_it_goes_on(tmp_path: Path) ->
     old = ran(optuna("tpe"), MIXED, loss_of, 12)
     new = {optuna("tpe").next(grown, old, seed).values["default"]["depth"] for seed in range(9)}
     assert len(new) > 3
+
+
+@pytest.mark.parametrize("replay", [False, True])
+def test_what_had_another_value_of_what_is_held_is_not_told(replay: bool) -> None:
+    """Its loss would seem to be one of the held value's, at a place that was never tried."""
+    trials = ran(optuna("random"), MIXED, loss_of, 20)
+    held = narrowing.pinned(MIXED, {("default", "kind"): None})
+    axes = {h.key: axis(h) for h in held if h.domain.size != 1}
+    with samplers.quiet():
+        study = optuna("random", replay=replay)._study(held, axes, trials, 0)
+    expected = [t.loss for t in trials if t.values["default"]["kind"] is None]
+    assert 0 < len(expected) < 20
+    assert [t.value for t in study.trials] == expected
 
 
 def test_an_instance_is_as_good_as_what_makes_one() -> None:
@@ -351,6 +368,7 @@ class Own(theirs.samplers.RandomSampler):
 
 with samplers.quiet():
     SEQUENCE = theirs.samplers.QMCSampler()
+    BRUTE = theirs.samplers.BruteForceSampler()
     WRAPPING = theirs.samplers.CmaEsSampler(independent_sampler=Own())
 
 
@@ -423,3 +441,57 @@ def test_a_replay_is_of_what_happened() -> None:
     assert None not in longest
     assert all(note == list(longest[: len(note)]) for note in notes)
     assert len(set(longest)) == 5
+
+
+def trade(values: Values) -> Point:
+    """Return two losses between which nothing is the best."""
+    x = float(flat(values)["default", "x"])  # type: ignore[arg-type]  # a number
+    return abs(x - 20), abs(x - 80)
+
+
+@pytest.mark.parametrize("name", ["tpe", "nsgaii", "nsgaiii", "qmc", "random"])
+def test_each_objective_is_told(name: str) -> None:
+    """The study has a direction for each objective, and each trial the losses of all."""
+    space, oracle = space_of(x=domains.Range(0, 999), y=domains.Boolean()), optuna(name)
+    trials: list[Trial] = []
+    for number in range(14):
+        decision = oracle.next(space, trials, 0)
+        assert isinstance(decision, Start)
+        point = trade(decision.values)
+        state = State.DIVERGED if number == 3 else State.COMPLETED
+        trials.append(
+            Trial(number, decision.values, 1, state, loss=point[0], points=(point,)),
+        )
+    with samplers.quiet():
+        study = oracle._study(space, {h.key: axis(h) for h in space}, trials, 0)
+    told = [trade(t.values) for t in trials]
+    told[3] = tuple(max(losses) for losses in zip(*(told[:3] + told[4:]), strict=True))
+    assert [tuple(t.values) for t in study.trials] == told
+
+
+@needs_cmaes
+@pytest.mark.parametrize("oracle", [optuna("cmaes"), Hyperband(optuna("cmaes"))])
+def test_a_sampler_of_one_objective_is_refused(tmp_path: Path, oracle: Oracle) -> None:
+    """The tuner refuses it before anything is trained, and names some that take several."""
+    options: dict[str, Any] = {"oracle": oracle, "max_trials": 2, "directory": tmp_path}
+    with pytest.raises(ConfigurationError, match=r"cmaes takes a single.*optuna\(\"nsgaii"):
+        Tuner(model_fn, ["val_loss", "val_accuracy"], **options)
+    Tuner(model_fn, "val_loss", **options)
+
+
+def test_one_that_knows_no_other_space_is_not_refused_for_that() -> None:
+    """What cannot be told of a sampler before the search is left to the search."""
+    samplers.check_several(optuna(theirs.samplers.GridSampler({"default/y": [1]})), 2)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "says"),
+    [
+        (BRUTE, "BruteForceSampler cannot.*\n.*in place of Float"),
+        (theirs.samplers.GridSampler({"rate": [0.1]}), 'GridSampler cannot.*\n.*"group/name"'),
+    ],
+)
+def test_a_sampler_that_cannot_search_the_space_says_what_to_do(sampler: Any, says: str) -> None:
+    """What Optuna raises of it becomes an error of the oracle."""
+    with pytest.raises(OracleError, match=says):
+        optuna(sampler).next(MIXED, [], 0)

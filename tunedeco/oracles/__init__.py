@@ -16,7 +16,7 @@ from tunedeco.oracles.grid import Grid
 from tunedeco.oracles.halving import Hyperband, SuccessiveHalving
 from tunedeco.oracles.plain import PLAIN
 from tunedeco.oracles.random import Random
-from tunedeco.oracles.samplers import optuna
+from tunedeco.oracles.samplers import check_several, optuna
 from tunedeco.oracles.stopping import MedianStopping, PlateauStopping, check_curves
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "Wait",
     "begins_with_defaults",
     "check_curves",
+    "check_several",
     "describe",
     "optuna",
     "resolve",

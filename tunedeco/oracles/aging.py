@@ -9,23 +9,29 @@ paper's cell, has genes that mean the same in every parent.
 
 Mutation respects what each domain says of itself: an ordered one takes a normally distributed step
 on its own scale (so learning rates move by factors), the rest change to any other value.
+
+Of several objectives, the winner is of the best front, and of one front the least crowded (NSGA-II,
+see `tunedeco.pareto`).
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from random import Random as Stream
 from typing import final
 
+from tunedeco import pareto
 from tunedeco.domains import Domain
 from tunedeco.errors import ConfigurationError
 from tunedeco.oracles.base import Done, Start
+from tunedeco.oracles.held import comparable
 from tunedeco.oracles.random import Random
 from tunedeco.oracles.untried import LOOK, first_untried
 from tunedeco.randomness import stream
 from tunedeco.space import Space, flat
 from tunedeco.trial import State, Trial
+
+_Ranked = tuple[pareto.Rank, Trial]
 
 _STEP = 0.2  # standard deviation of an ordered step, in widths of the domain
 
@@ -63,15 +69,17 @@ class Aging:
     def next(self, space: Space, trials: Sequence[Trial], seed: int) -> Start | Done:
         """Return a child of the present population, or `Done` when every one has been tried."""
         # what has not been scored yet cannot compete; what went wrong competes, and loses
-        ended = (t for t in reversed(trials) if t.state is not State.RUNNING)
-        alive = list(islice(ended, self.population))
-        if len(alive) < self.population:
+        ended = [t for t in reversed(trials) if t.state is not State.RUNNING]
+        if len(ended) < self.population:
             return Random().next(space, trials, seed)
+        # with some values held, what had others is a parent only where there is no better one
+        latest = (comparable(space, ended) or ended)[: self.population]
+        alive = list(zip(pareto.ranks([t.standing for t in latest]), latest, strict=True))
         draw = stream(seed, len(trials), "aging")
         children = (space.decode(self._child(space, alive, draw)) for _ in range(LOOK))
         return first_untried(space, trials, children, draw)
 
-    def _child(self, space: Space, alive: Sequence[Trial], draw: Stream) -> list[float]:
+    def _child(self, space: Space, alive: Sequence[_Ranked], draw: Stream) -> list[float]:
         genes = _genes(space, self._winner(alive, draw), draw)
         if draw.random() < self.crossover:
             other = _genes(space, self._winner(alive, draw), draw)
@@ -86,9 +94,9 @@ class Aging:
                 genes[i] = _mutated(hyperparameter.domain, genes[i], draw)
         return genes
 
-    def _winner(self, alive: Sequence[Trial], draw: Stream) -> Trial:
-        entrants = draw.sample(range(len(alive)), self.tournament)
-        return alive[min(entrants, key=lambda i: (_rank(alive[i]), i))]
+    def _winner(self, alive: Sequence[_Ranked], draw: Stream) -> Trial:
+        entrants = draw.sample(range(len(alive)), min(self.tournament, len(alive)))
+        return alive[min(entrants, key=lambda i: (alive[i][0], i))][1]
 
 
 def _genes(space: Space, trial: Trial, draw: Stream) -> list[float]:
@@ -98,10 +106,6 @@ def _genes(space: Space, trial: Trial, draw: Stream) -> list[float]:
     return [
         place if h.key in asked else draw.random() for h, place in zip(space, places, strict=True)
     ]
-
-
-def _rank(trial: Trial) -> float:
-    return math.inf if trial.loss is None else trial.loss
 
 
 def _mutated(domain: Domain, position: float, draw: Stream) -> float:

@@ -8,7 +8,9 @@ from types import ModuleType
 from typing import Any
 
 from tunedeco.errors import ConfigurationError
+from tunedeco.oracles.base import Oracle
 from tunedeco.oracles.study import Optuna, quiet
+from tunedeco.oracles.wrapping import Wrapper
 
 _NAMED: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     # "group" is for conditions: what is asked for together is sampled together
@@ -90,6 +92,38 @@ def optuna(
         if own
         else (lambda _, *seeds: make(*seeds)),
     )
+
+
+def check_several(oracle: Oracle, count: int) -> None:
+    """Check that a sampler takes so many objectives, alone or inside what decides on epochs.
+
+    Raises:
+        ConfigurationError: it takes one only; names some that take several.
+    """
+    inner = oracle.inner if isinstance(oracle, Wrapper) else oracle
+    if not isinstance(inner, Optuna) or count == 1 or _takes(inner, count) or not _takes(inner, 1):
+        return  # or it cannot be told: it may know no other space than the search's
+    msg = (
+        f"Optuna's sampler {inner.sampler} takes a single objective, not {count}: give one, or "
+        'take optuna("nsgaii"), optuna("nsgaiii"), optuna("tpe") or optuna("random")'
+    )
+    raise ConfigurationError(msg)
+
+
+def _takes(oracle: Optuna, count: int) -> bool:
+    """Return whether a sampler gets through a study of so many objectives."""
+    from optuna import create_study
+
+    with quiet():
+        study = create_study(directions=["minimize"] * count, sampler=oracle.made(0, 0))
+        try:
+            for _ in range(2):
+                trial = study.ask()
+                trial.suggest_float("default/x", 0, 1)
+                study.tell(trial, [0.0] * count)
+        except Exception:  # noqa: BLE001 (whatever a sampler of the user's raises)
+            return False
+    return True
 
 
 _Make = Callable[[int, int], Any]  # the search's seed, the trial's -> a sampler

@@ -18,8 +18,11 @@ from typing import Any, final
 from tunedeco import conditions
 from tunedeco.conditions import Key
 from tunedeco.domains import Boolean, Choice, Domain, Float, Range, Value
+from tunedeco.errors import OracleError
 from tunedeco.oracles.base import Done, Start
+from tunedeco.oracles.held import comparable
 from tunedeco.oracles.untried import LOOK, first_untried
+from tunedeco.pareto import Point
 from tunedeco.randomness import digest, stream
 from tunedeco.space import Hyperparameter, Space, Values, flat, nested
 from tunedeco.trial import UNFINISHED, Trial
@@ -63,14 +66,14 @@ class Optuna:
         self, space: Space, trials: Sequence[Trial], seed: int, draw: Stream
     ) -> Iterator[Values]:
         """Yield what the sampler proposes, asked again and again, then what lies near the last."""
-        with quiet():
+        with quiet(), self._explained():
             axes = {h.key: axis(h) for h in space if h.domain.size != 1}
-            study = self._study(axes, trials, seed) if axes else None
+            study = self._study(space, axes, trials, seed) if axes else None
         if study is None:
             return  # there is nothing to choose
         values: Values = {}
         for _ in range(ASKED):
-            with quiet():  # not around the yield, or others would be silenced
+            with quiet(), self._explained():  # not around the yield, or others would be silenced
                 values = _asked(space, axes, study.ask())
             yield values
         places, known = space.encode(values), flat(values)
@@ -82,22 +85,42 @@ class Optuna:
             near[draw.choice(searched)] = draw.random()
             yield space.decode(near)
 
-    def _study(self, axes: Mapping[Key, "Axis"], trials: Sequence[Trial], seed: int) -> Any:  # noqa: ANN401 (Optuna's)
-        """Return a study that holds the trials, with the sampler for the next one."""
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say of which sampler it is that it cannot search the space, and what can be done."""
+        try:
+            yield
+        except ValueError as error:
+            msg = (
+                f"Optuna's sampler {self.sampler} cannot search this space: {error}\n"
+                'Optuna knows hyperparameters as "group/name", and those without a group as '
+                '"default/name"; a sampler that lists configurations needs values to list: Linear, '
+                'Logarithmic, Range or Choice in place of Float. oracle="grid" lists them all'
+            )
+            raise OracleError(msg) from error
+
+    def _study(
+        self, space: Space, axes: Mapping[Key, "Axis"], trials: Sequence[Trial], seed: int
+    ) -> Any:  # noqa: ANN401 (Optuna's)
+        """Return a study that holds the trials, with the sampler for the next one.
+
+        Without those that had other values of what is held now: they were at another place.
+        """
         from optuna import create_study
         from optuna.trial import TrialState, create_trial
 
-        known = [found for trial in trials if (found := losses(trial)) is not None]
-        # what failed is as bad as the worst: samplers ignore what has no value, and would go there
+        here = {trial.number for trial in comparable(space, trials)}
+        known = [found for t in trials if t.number in here and (found := losses(t))]
+        # what went wrong is as bad as the worst: samplers ignore what has no value, and go there
         worst = [max(values) for values in zip(*known, strict=True)] or None
         study = create_study(directions=["minimize"] * len(worst or [0]))
         study.sampler = self.made(seed, 0)
         for number, trial in enumerate(trials):
             params = _params(axes, trial)
-            if not params:
+            if not params or trial.number not in here:
                 continue  # it says nothing of what is searched
             running = trial.state in UNFINISHED
-            values = None if running else losses(trial) or worst
+            values = None if running else list(losses(trial)) or worst
             ended = TrialState.FAIL if values is None else TrialState.COMPLETE
             named = {axes[key].name: value for key, value in params.items()}
             if self.replay:
@@ -122,9 +145,12 @@ class _Shared(dict[str, Any]):
         return self
 
 
-def losses(trial: Trial) -> tuple[float, ...] | None:
-    """Return what a study is told that a trial has come to, less being better; None if nothing."""
-    return None if trial.loss is None else (trial.loss,)
+def losses(trial: Trial) -> Point:
+    """Return what a study is told that a trial has come to, less being better; ``()`` if nothing.
+
+    What diverged has a loss of before, and comes to nothing: or a sampler would go there again.
+    """
+    return trial.standing
 
 
 @final
