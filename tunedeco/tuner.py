@@ -447,7 +447,8 @@ class Tuner:
     def results(self) -> Any:  # noqa: ANN401 (a DataFrame, where pandas is installed)
         """Return one row a trial: a pandas ``DataFrame`` if pandas is installed, else dicts.
 
-        A hyperparameter's column is ``group/name``.
+        A hyperparameter's column is ``group/name``. Of several objectives the first is ``score``,
+        and another one with a column's name is ``objective/<name>``.
         """
         rows = tables.rows(self._known)
         try:
