@@ -211,6 +211,7 @@ def test_the_weights_of_a_front_are_kept(tmp_path: Path) -> None:
         assert len(kept) == keep
         assert kept >= {trial.number for trial in (front[:1] + front[-1:])[:keep]}
         assert keep > len(front) or kept <= {trial.number for trial in front}
+        assert keep < len(front) or kept >= {trial.number for trial in front}
 
 
 def test_another_objective_is_another_search(tmp_path: Path) -> None:
