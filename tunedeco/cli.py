@@ -68,6 +68,11 @@ def _parser() -> argparse.ArgumentParser:
                 default=EVALUATORS[0],
                 help="the built-in one, or one of Optuna's (default: %(default)s)",
             )
+            sub.add_argument(
+                "--objective",
+                metavar="NAME",
+                help="for which of several objectives (default: the first)",
+            )
         if name == "export":
             sub.add_argument(
                 "-o",
@@ -130,7 +135,12 @@ def _pareto(options: argparse.Namespace) -> int:
 
 def _importances(options: argparse.Namespace) -> int:
     state = load(options.directory)
-    found = importances(state.space, state.trials, options.evaluator)
+    names = [objective.name for objective in state.objectives]
+    found = importances(
+        *(state.space, state.trials, options.evaluator),
+        objectives=names,
+        objective=options.objective,
+    )
     return _print(_json(found.to_json()) if options.json else str(found))
 
 

@@ -22,10 +22,11 @@ def needed(state: SearchState, oracle: Oracle, keep: int, directory: Path) -> se
     """
     # a trial that runs may still fail, and must not have cost the one it would have beaten
     ended = tables.scored(state)
-    best = tables.ranked(ended)[:keep]
     if len(state.objectives) > 1:
-        ranks = pareto.ranks([trial.point for trial in ended])
+        ranks = pareto.ranks([trial.point for trial in ended], keep)
         best = [ended[i] for i in sorted(range(len(ended)), key=ranks.__getitem__)[:keep]]
+    else:
+        best = tables.ranked(ended)[:keep]
     inside = tuple(t for t in state.trials if t.state is not State.OUTSIDE)
     opened = oracle.open(inside) if isinstance(oracle, Scheduler) else ()
     waiting = [run for number in opened for run in state.trials[number].runs]

@@ -3,7 +3,8 @@
 Kalyanmoy Deb, Amrit Pratap, Sameer Agarwal and T. Meyarivan, "A Fast and Elitist Multiobjective
 Genetic Algorithm: NSGA-II", IEEE Transactions on Evolutionary Computation 6 (2002), section III:
 fronts of points that none of the rest dominates, and within a front the distance to the neighbours.
-To compare each with each takes O(n^2) time and memory.
+A point is compared with those that come after it in the order of losses alone, and only as long as
+no other is better: O(n) memory, and at most O(n^2) time.
 
 Points are tuples of finite losses, all of as many; ``()``, which has none, is behind all others.
 """
@@ -27,16 +28,25 @@ def fronts(points: Sequence[Point]) -> Iterator[list[int]]:
     """
     import numpy as np  # here: who has one objective does not wait for it
 
-    places = sorted((i for i, point in enumerate(points) if point), key=points.__getitem__)
-    no_worse = np.ones((len(places), len(places)), bool)
-    for losses in zip(*(points[i] for i in places), strict=True):
-        no_worse &= np.less_equal.outer(losses, losses)
-    better = no_worse & ~no_worse.T
-    ahead = better.sum(axis=0)
-    while (front := np.flatnonzero(ahead == 0)).size:
-        yield [places[i] for i in front]
-        ahead -= better[front].sum(axis=0)
-        ahead[front] = -1
+    equal: dict[Point, list[int]] = {}
+    for place, point in enumerate(points):
+        if point:
+            equal.setdefault(point, []).append(place)
+    distinct = sorted(equal)
+    losses = np.array(distinct, float).T.copy()  # each objective's side by side
+    left = np.arange(len(distinct))
+    while left.size:
+        front = []
+        later = np.zeros(len(distinct), bool)
+        others, theirs = left, losses[:, left]
+        while others.size:  # none of them is better than the first, and nor is any of the front
+            front.append(others[0])
+            worse = (theirs >= theirs[:, :1]).all(axis=0)  # itself, too
+            later[others[worse]] = True
+            others, theirs = others[~worse], theirs[:, ~worse]
+        later[front] = False
+        yield [place for i in front for place in equal[distinct[i]]]
+        left = np.flatnonzero(later)
 
 
 def crowding(front: Sequence[Point]) -> list[float]:
@@ -58,14 +68,23 @@ def crowding(front: Sequence[Point]) -> list[float]:
     return [distances.pop(point, 0.0) for point in front]
 
 
-def ranks(points: Sequence[Point]) -> list[Rank]:
+def ranks(points: Sequence[Point], enough: int | None = None) -> list[Rank]:
     """Return by what each point is to be sorted: first the better fronts, in each the less crowded.
 
     So the first of them is the best in the first loss, and soon after comes the best in each other.
+
+    Args:
+        points: of all.
+        enough: of how many, the best, the ranks are needed: fronts after theirs are `BEHIND`, which
+            saves time. None means all.
     """
     found = [BEHIND] * len(points)
+    ranked = 0
     for number, front in enumerate(fronts(points)):
         distances = crowding([points[place] for place in front])
         for place, distance in zip(front, distances, strict=True):
             found[place] = (number, -distance, points[place])
+        ranked += len(front)
+        if enough is not None and ranked >= enough:
+            break
     return found

@@ -232,8 +232,15 @@ class Space:
         return self.asked({h.key: h.domain.decode(u) for h, u in zip(self, positions, strict=True)})
 
     def encode(self, values: Values) -> tuple[float, ...]:
-        """Return where a configuration lies in the unit cube; what it lacks lies at its default."""
-        return tuple(h.domain.encode(values.get(h.group, {}).get(h.name, h.default)) for h in self)
+        """Return where a configuration lies in the unit cube; what it lacks lies at its default.
+
+        Raises:
+            HyperparameterError: a value is not in its domain.
+        """
+        given = [values.get(h.group, {}).get(h.name, h.default) for h in self]
+        return tuple(
+            h.domain.encode(h.domain.canonical(v)) for h, v in zip(self, given, strict=True)
+        )
 
     def extended(self, met: Iterable[Hyperparameter]) -> "Space":
         """Return this space with more hyperparameters at its end."""

@@ -122,7 +122,8 @@ class Trial:
     executions: tuple["Trial", ...] = ()
     """Each training by itself, where there are several; else none."""
     spread: float | None = None
-    """The sample standard deviation of the executions' scores; None where there is no mean."""
+    """The sample standard deviation of the executions' scores; None where there is no mean, and
+    beyond the largest float."""
     parameters: int | None = None
     """How many numbers the model holds in its weights; None before it is built."""
     precision: str | None = None

@@ -456,7 +456,8 @@ class Tuner:
     def results(self) -> Any:  # noqa: ANN401 (a DataFrame, where pandas is installed)
         """Return one row a trial: a pandas ``DataFrame`` if pandas is installed, else dicts.
 
-        A hyperparameter's column is ``group/name``.
+        A hyperparameter's column is ``group/name``. Of several objectives the first is ``score``,
+        and another one with a column's name is ``objective/<name>``.
         """
         rows = tables.rows(self._known)
         try:
@@ -475,16 +476,24 @@ class Tuner:
         text = "no search yet" if state.created is None else tables.summary(state, top)
         print(text)  # noqa: T201 (printing is what it is for)
 
-    def importances(self, evaluator: str = "ped-anova") -> Importances:
+    def importances(
+        self, evaluator: str = "ped-anova", *, objective: str | None = None
+    ) -> Importances:
         """Return how much each hyperparameter and each group mattered, as shares; print it.
 
         Args:
             evaluator: ``"ped-anova"``, the built-in one; or ``"fanova"`` or ``"mdi"``, Optuna's.
+            objective: the name of one of several objectives; None is the first.
 
         Raises:
-            ConfigurationError: there is no such evaluator, or what it needs is not installed.
+            ConfigurationError: there is no such evaluator or objective, or what the evaluator
+                needs is not installed.
         """
-        return importances(self._known.space, self._known.trials, evaluator)
+        state = self._known
+        names = [o.name for o in (state.objectives if state.created else self.objectives)]
+        return importances(
+            state.space, state.trials, evaluator, objectives=names, objective=objective
+        )
 
     def best_model(self, trial: int | None = None) -> "keras.Model":
         """Return a trial's model, compiled, with the weights of its best epoch.

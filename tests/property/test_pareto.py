@@ -4,6 +4,7 @@ import math
 import os
 import sys
 import tempfile
+import tracemalloc
 from itertools import pairwise
 from pathlib import Path
 from unittest import mock
@@ -78,6 +79,29 @@ def test_the_best_of_each_loss_come_first_in_a_front(points: list[Point]) -> Non
             assert math.inf in ends or min(values) == max(values)
         assert [found[i][:2] for i in front] == [(found[front[0]][0], -d) for d in distances]
     assert all((rank == BEHIND) == (not point) for rank, point in zip(found, points, strict=True))
+
+
+@given(clouds, st.integers(1, 30))
+def test_the_best_are_the_same_however_many_are_asked_for(points: list[Point], enough: int) -> None:
+    """Where only so many are needed, these are ranked as among all."""
+    few, full = (
+        sorted(range(len(points)), key=found.__getitem__)[:enough]
+        for found in (ranks(points, enough), ranks(points))
+    )
+    assert few == full
+
+
+def test_many_points_take_little_memory() -> None:
+    """Points are not compared in a table of each with each: 3,000 would take 9 MB of it."""
+    points = [((i * 617 % 3000) / 7, (i * 1999 % 3000) / 3) for i in range(3000)]
+    ranks(points[:9])  # what it imports does not count
+    tracemalloc.start()
+    try:
+        ranks(points, 10)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4e6
 
 
 @given(st.lists(losses, max_size=25))

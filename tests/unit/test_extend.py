@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from fakes import Curve, plain_fn, records, run_search
 
-from tunedeco import Choice, Range
+from tunedeco import Choice, Linear, Range
 from tunedeco.errors import SearchMismatch
 from tunedeco.executors.base import Interrupted
 from tunedeco.journal.journal import FILE_NAME, load
@@ -72,6 +72,34 @@ def test_what_carried_trials_ask_for_joins_the_space(tmp_path: Path) -> None:
     run = run_search(tmp_path, deeper_fn, oracle=Grid(), max_trials=12, extend=True)
     assert [h.label for h in run.state.space] == ["default/units", "default/depth"]
     assert not [t for t in run.state.trials if t.state is State.OUTSIDE]
+
+
+def floats_fn() -> Curve:
+    return Curve(1.0, 0.9, parameters=int(Linear("units", 1.0, 12.0, 12)))
+
+
+def integers_fn() -> Curve:
+    return Curve(1.0, 0.9, parameters=Range("units", 1, 16))
+
+
+@pytest.mark.parametrize("executions", [1, 2])
+@pytest.mark.parametrize("oracle", ORACLES)
+def test_equal_values_become_the_new_spaces_own(
+    tmp_path: Path, oracle: Oracle, executions: int
+) -> None:
+    """Extended from floats to integers, the records say 8 and not 8.0, and none is tried again."""
+    run_search(tmp_path, floats_fn, max_trials=6, executions=executions)
+    options: dict[str, Any] = {"oracle": oracle, "executions": executions, "extend": True}
+    run = run_search(tmp_path, integers_fn, max_trials=16, **options)
+    units = [
+        t.values["default"]["units"] for trial in run.state.trials for t in (trial, *trial.runs)
+    ]
+    assert {type(value) for value in units} == {int}
+    assert sorted(set(units)) == list(range(1, 17))
+    back = run_search(tmp_path, floats_fn, max_trials=12, **options).state.trials
+    kept = [t.values["default"]["units"] for t in back if t.state is not State.OUTSIDE]
+    assert sorted(kept) == list(range(1, 13))
+    assert {type(value) for value in kept} == {float}
 
 
 def test_there_and_back(tmp_path: Path) -> None:

@@ -240,6 +240,62 @@ def test_a_trial_of_several_executions_has_the_epochs_that_all_have() -> None:
     assert standings([replace(several, executions=runs), other]).tolist() == [1, 1]
 
 
+def test_of_several_objectives_one_is_compared_where_the_trial_was_best() -> None:
+    """Not at its own least: as of the best epoch, or the latest, as the trial's point says."""
+    points = [[(3.0, 1.0), (2.0, 9.0), (2.0, 9.0)], [(), (4.0, 2.0)], [(1.0, 5.0)]]
+    trials = [
+        trained(i, {}, [p[0] if p else math.nan for p in some], points=tuple(some))
+        for i, some in enumerate(points)
+    ]
+    assert standings(trials).tolist() == [2, 4, 0]  # at 2: 2 and 4; at 1: 3, none and 1
+    assert standings(trials, 1).tolist() == [2, 2, 2]  # at 2: 9 and 2; at 1: 1, none and 5
+    longer = [trained(i, {}, [1.0 + i, 5.0 - i], points=((1.0 + i,), (5.0 - i,))) for i in range(2)]
+    assert standings(longer).tolist() == [2, 0]
+    assert standings([replace(longer[0], state=State.DIVERGED), longer[1]]).tolist() == [2, 0]
+    stopped = replace(longer[0], until=9)  # by itself, and has had all its epochs
+    third = trained(2, {}, [0.0, 0.0, 4.5], points=((0.0,), (0.0,), (4.5,)))
+    assert standings([stopped, third]).tolist() == [2, 0]
+
+
+@pytest.mark.parametrize("evaluator", ["ped-anova", "fanova"])
+def test_each_objective_has_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], evaluator: str
+) -> None:
+    """By name, in Python and on the command line; the first where none is named."""
+    if evaluator != "ped-anova":
+        pytest.importorskip("optuna")
+    names = ["val_loss", "parameters"]
+    run_search(tmp_path, sized_fn, objective=names, max_trials=40, max_epochs=2)
+    tuner = Tuner(sized_fn, names, max_trials=1, directory=tmp_path)
+    for name, decides in (("val_loss", "default/rate"), ("parameters", "default/units")):
+        found = tuner.importances(evaluator, objective=name)
+        assert found.hyperparameters[decides] > 0.8
+        assert found.objective == name
+        assert f"importances ({evaluator}) for {name} from 40 trials" in str(found)
+        assert found == tuner.importances(evaluator, objective=name)
+        command = ["importances", str(tmp_path), "--evaluator", evaluator, "--objective", name]
+        assert main([*command, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out) == found.to_json()
+        assert found.to_json()["objective"] == name
+    assert tuner.importances(evaluator) == tuner.importances(evaluator, objective="val_loss")
+
+
+def test_an_objective_that_the_search_has_not_is_named(
+    searched: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With those it has, also before it has begun; of a single one nothing is said."""
+    assert main(["importances", str(searched), "--objective", "parameters"]) == 1
+    says = "there is no objective 'parameters'; the search has 'val_loss'"
+    assert says in capsys.readouterr().err
+    tuner = Tuner(rated_fn, ["loss", "accuracy"], max_trials=1, directory=searched / "none")
+    with pytest.raises(ConfigurationError, match="'val_loss'; the search has 'loss', 'accuracy'"):
+        tuner.importances(objective="val_loss")
+    assert str(tuner.importances(objective="accuracy")).startswith("no importances for accuracy: 0")
+    single = Tuner(rated_fn, "val_loss", max_trials=1, directory=searched)
+    assert single.importances(objective="val_loss") == single.importances()
+    assert single.importances().objective is None
+
+
 @pytest.mark.parametrize(
     ("loss", "number", "domain", "reason"),
     [
@@ -383,6 +439,13 @@ def rated_fn(rates: Sequence[float] = RATES) -> Curve:
     if Choice("norm", [False, True], group="net"):
         Range("window", 1, 9, group="net")
     return Curve(1 + units / 100, rate, parameters=1)
+
+
+def sized_fn() -> Curve:
+    """Ask for a rate that decides the loss, and a size that decides nothing but the size."""
+    return Curve(
+        1.0, Choice("rate", [n / 20 for n in range(4, 19)]), parameters=Range("units", 1, 40)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -303,10 +303,11 @@ def test_a_used_up_space_ends_the_search_with_its_rungs(tmp_path: Path) -> None:
         assert run.state.epochs < 20
 
 
-def test_median_stopping_stops_what_is_below_the_median() -> None:
+@pytest.mark.parametrize("scale", [1, 2.0**1021])  # two of the latter are more than a float holds
+def test_median_stopping_stops_what_is_below_the_median(scale: float) -> None:
     """A trial goes on while its best is at least the median of its predecessors' averages."""
     oracle = MedianStopping("random", interval=2, min_trials=3, min_epochs=2).within(1, 7)
-    trials, _ = ran(oracle, lambda n, epoch: (n % 5) + 1 / epoch, 10)
+    trials, _ = ran(oracle, lambda n, epoch: scale * ((n % 5) + 1 / epoch), 10)
     lengths = [len(t.epochs) for t in trials]
     assert lengths[:3] == [7, 7, 7]  # too few to compare with
     # the running averages of two epochs are 0.75 more than 0 to 4, of four epochs 0.52 more, and

@@ -12,14 +12,18 @@ from test_search import assert_resumes
 
 from tunedeco import Choice, Objective, Range, Tuner, exporting, warm_starts
 from tunedeco.cli import main
+from tunedeco.domains import Range as RangeOf
 from tunedeco.errors import ConfigurationError, ObjectiveError, SearchMismatch
+from tunedeco.events import Created
 from tunedeco.journal.compaction import compact
 from tunedeco.journal.journal import FILE_NAME, load
+from tunedeco.journal.search_state import SearchState
 from tunedeco.keeping import needed
 from tunedeco.objectives import gone_on, losses, several
 from tunedeco.oracles import ASHA, Hyperband, Oracle, Random, SuccessiveHalving
 from tunedeco.pareto import Point, ranks
 from tunedeco.report import tables
+from tunedeco.space import Hyperparameter, Space
 from tunedeco.trial import State, Trial
 
 BOTH = ["val_loss", "parameters"]
@@ -207,6 +211,7 @@ def test_the_weights_of_a_front_are_kept(tmp_path: Path) -> None:
         assert len(kept) == keep
         assert kept >= {trial.number for trial in (front[:1] + front[-1:])[:keep]}
         assert keep > len(front) or kept <= {trial.number for trial in front}
+        assert keep < len(front) or kept >= {trial.number for trial in front}
 
 
 def test_another_objective_is_another_search(tmp_path: Path) -> None:
@@ -238,6 +243,45 @@ def test_all_objectives_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert status["pareto"] == numbers
     assert [o["name"] for o in status["objectives"]] == ["val_loss", "loss"]
     assert status["best"]["scores"] == printed[0]["scores"]
+
+
+COLUMNS = ["number", "state", "best_epoch", "epochs", "bracket", "rung", "trial", "epoch"]
+
+
+@pytest.mark.parametrize("name", ["score", "default/units", "objective/score", "units", *COLUMNS])
+@pytest.mark.parametrize("first", ["val_loss", "parameters", None])
+def test_an_objective_may_have_the_name_of_a_column(name: str, first: str | None) -> None:
+    """It has a column of its own, ``objective/<name>``, and no other one is lost."""
+    others = [Objective(name, "min"), Objective("loss", "min")]
+    objectives = several(others if first is None else [first, *others])
+    names = [o.name for o in objectives]
+    domain = RangeOf(1, 9)
+    space = Space(tuple(Hyperparameter("default", h, domain, 1) for h in ("units", "epochs")))
+    state = SearchState()
+    state.apply(Created("run", objectives[0], space, {}, 0, others=objectives[1:]))
+    for number in range(3):
+        point = [number + place / 8 for place in range(len(objectives))]
+        told = {"score": point[0], "scores": dict(zip(names, point, strict=True))}
+        values = {"default": {"units": number + 1, "epochs": number + 4}}
+        trial = point_trial(number, tuple(point), values=values, best_epoch=1, rung=number)
+        state.trials.append(replace(trial, parameters=70 + number, **told))  # type: ignore[arg-type]
+    for number, row in enumerate(tables.rows(state)):
+        place = names.index(name)
+        clashing = {*COLUMNS[:6], "score", "default/units"}
+        column = f"objective/{name}" if name in clashing else name
+        assert row["score" if place == 0 else column] == number + place / 8
+        assert row["number"] == number
+        assert row["default/units"] == number + 1
+        assert row["parameters"] == 70 + number
+        assert row["rung"] == number
+    header, line, *found = tables.trials_table(state, state.trials).splitlines()
+    columns = header.split()
+    assert len(set(columns)) == len(columns) == len(line.split())
+    shown = [dict(zip(columns, cells.split(), strict=True)) for cells in found]
+    assert [cells["trial"] for cells in shown] == ["0", "1", "2"]
+    assert [cells["default/epochs"] for cells in shown] == ["4", "5", "6"]
+    assert first != "parameters" or [cells["parameters"] for cells in shown] == ["0", "1", "2"]
+    assert header in tables.summary(state)
 
 
 def test_each_point_can_be_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

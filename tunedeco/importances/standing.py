@@ -7,6 +7,9 @@ equal epochs it is the rank of the score. As elsewhere (`tunedeco.oracles.rungs`
 by itself has had all its epochs, and what failed or diverged is worse than all that did not.
 
 Only the order of losses enters, so any monotone change of the objective leaves it as it is.
+
+Of several objectives one is looked at: what it was at the best epoch so far (`Trial.point_at`),
+which need not be its least; and what the executor supplies, as of the latest epoch.
 """
 
 from collections.abc import Sequence
@@ -27,20 +30,31 @@ def failed(trial: Trial) -> bool:
     return trial.state in (State.FAILED, State.DIVERGED)
 
 
-def standings(trials: Sequence[Trial]) -> NDArray[np.int64]:
-    """Return twice the number of others that did better than each, and once that of its equals."""
+def standings(trials: Sequence[Trial], place: int = 0) -> NDArray[np.int64]:
+    """Return twice the number of others that did better than each, and once that of its equals.
+
+    Args:
+        trials: those to be compared.
+        place: of the objective by which they are, among those of the search.
+    """
     reached = np.array([_reached(trial) for trial in trials])
     most = max((len(trial.losses) for trial in trials), default=0)
-    falling = np.full((len(trials), most + 1), np.inf)  # a column more, for no epoch at all
-    for row, trial in zip(falling, trials, strict=True):
-        if not failed(trial):
+    so_far = np.full((len(trials), most + 1), np.inf)  # a column more, for no epoch at all
+    for row, trial in zip(so_far, trials, strict=True):
+        if failed(trial):
+            continue
+        if trial.points:
+            curve = [point[place] if point else np.inf for point in trial.points]
+            row[1 : len(curve) + 1] = curve
+            row[len(curve) + 1 :] = curve[-1]
+        else:
             row[1 : len(trial.losses) + 1] = trial.losses
             np.fmin.accumulate(row, out=row)
     reached = np.minimum(reached, most)
     found = np.zeros(len(trials), np.int64)
     for epoch in np.unique(reached):
         last, beyond = reached == epoch, reached > epoch
-        losses = falling[:, int(epoch)]
+        losses = so_far[:, int(epoch)]
         found[last] += _beaten(losses[last], losses[last]) - 1  # not by itself
         found[last] += _beaten(losses[last], losses[beyond])
         found[beyond] += _beaten(losses[beyond], losses[last])

@@ -4,8 +4,8 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from statistics import fmean, stdev
 
+from tunedeco.means import mean, spread
 from tunedeco.pareto import Point
 from tunedeco.trial import Epoch, State, Trial
 
@@ -36,11 +36,11 @@ def together(trial: Trial, runs: Sequence[Trial]) -> Trial:
         executions=tuple(runs),
         state=told.state,
         error=told.error,
-        score=fmean(scores) if scores and not failed else None,
+        score=mean(scores) if scores and not failed else None,
         scores=_mean(run.scores for run in scored) if scored and not failed else {},
-        loss=fmean(losses) if losses and not failed else None,
+        loss=mean(losses) if losses and not failed else None,
         best_epoch=best.best_epoch if best and not failed else None,
-        spread=stdev(scores) if len(scores) > 1 and not failed else None,
+        spread=spread(scores) if len(scores) > 1 and not failed else None,
         losses=_mean_losses(runs),
         points=tuple(_mean_points(runs)),
         epochs=tuple(_mean_epochs(runs)),
@@ -56,7 +56,7 @@ def _mean_losses(runs: Sequence[Trial]) -> tuple[float, ...]:
     begun = [run.losses for run in runs if run.losses]
     falling = [list(itertools.accumulate(losses, _less)) for losses in begun]
     longest = max(map(len, falling), default=0)
-    return tuple(fmean(f[min(i, len(f) - 1)] for f in falling) for i in range(longest))
+    return tuple(mean(f[min(i, len(f) - 1)] for f in falling) for i in range(longest))
 
 
 def _mean_points(runs: Sequence[Trial]) -> Iterator[Point]:
@@ -64,13 +64,13 @@ def _mean_points(runs: Sequence[Trial]) -> Iterator[Point]:
     begun = [run.points for run in runs if run.points]
     for i in range(max(map(len, begun), default=0)):
         points = [p[min(i, len(p) - 1)] for p in begun]
-        yield tuple(map(fmean, zip(*points, strict=True))) if all(points) else ()
+        yield tuple(map(mean, zip(*points, strict=True))) if all(points) else ()
 
 
 def _mean(scores: Iterable[Mapping[str, float]]) -> dict[str, float]:
     """Return the mean of each objective."""
     several = list(scores)
-    return {name: fmean(one[name] for one in several) for name in several[0]}
+    return {name: mean(one[name] for one in several) for name in several[0]}
 
 
 def _less(one: float, other: float) -> float:
@@ -82,7 +82,7 @@ def _mean_epochs(runs: Sequence[Trial]) -> Iterator[Epoch]:
     for records in itertools.zip_longest(*(run.epochs for run in runs)):
         there = [record for record in records if record is not None]
         logs = {
-            name: fmean(record.logs[name] for record in there)
+            name: mean(record.logs[name] for record in there)
             for name in there[0].logs
             if all(name in record.logs for record in there)
         }

@@ -170,13 +170,14 @@ class SearchState:
         assert self.created is not None
         known = [self.outside.get(trial.number, trial) for trial in self.trials]
         outside = {t.number: t for t in known if t.number not in event.carried}
+        space = event.space.extended(event.met)
         return {
-            "space": event.space.extended(event.met),
+            "space": space,
             "created": replace(
                 self.created, space=event.space, oracle=event.oracle, seed=event.seed
             ),
             "outside": outside,
-            "trials": [_set_aside(t) if t.number in outside else t for t in known],
+            "trials": [_set_aside(t) if t.number in outside else _carried(t, space) for t in known],
             "epochs": sum(t.trained for t in known if t.number not in outside),
             "failures": [],
             "stopped": None,
@@ -335,6 +336,21 @@ class SearchState:
         if not holds:
             msg = f"{event.to_json()!r:.200} contradicts the events before it: {problem}"
             raise JournalError(msg)
+
+
+def _carried(trial: Trial, space: Space) -> Trial:
+    """Return a trial with a space's own values for those that equal them: 8 where it was 8.0."""
+    values = {
+        group: {
+            name: domain.canonical(value)
+            if (domain := space.domains.get((group, name))) and domain.contains(value)
+            else value
+            for name, value in names.items()
+        }
+        for group, names in trial.values.items()
+    }
+    runs = tuple(_carried(run, space) for run in trial.executions)
+    return replace(trial, values=values, executions=runs)
 
 
 def _set_aside(trial: Trial) -> Trial:

@@ -8,10 +8,10 @@ from abc import ABC, abstractmethod
 from bisect import insort
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean, median
 from typing import final
 
 from tunedeco.errors import ConfigurationError
+from tunedeco.means import mean
 from tunedeco.objective import Objective
 from tunedeco.oracles.base import Continue, Oracle, Start
 from tunedeco.oracles.wrapping import Wrapper, can_go_on, reached
@@ -95,11 +95,17 @@ class MedianStopping(Stopping):
         for trial in trials:
             before = averages.get(trial.until, [])
             best = trial.loss_at(trial.until)
-            yield trial, len(before) < self.min_trials or best is None or best <= median(before)
+            yield trial, len(before) < self.min_trials or best is None or best <= _median(before)
             for epochs, others in averages.items():
                 losses = [loss for loss in trial.losses[:epochs] if loss == loss]  # noqa: PLR0124 (not NaN)
                 if losses and reached(trial) >= epochs and trial.state is not State.FAILED:
-                    insort(others, fmean(losses))  # sorted, the median costs little
+                    insort(others, mean(losses))  # sorted, the median costs little
+
+
+def _median(ordered: Sequence[float]) -> float:
+    """Return the median of sorted numbers; `statistics.median` adds two, which may overflow."""
+    half = len(ordered) // 2
+    return mean(ordered[half - 1 : half + 1]) if len(ordered) % 2 == 0 else ordered[half]
 
 
 @final

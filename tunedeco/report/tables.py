@@ -61,43 +61,68 @@ def scored(state: SearchState) -> list[Trial]:
 def rows(state: SearchState) -> list[dict[str, Any]]:
     """Return one flat row a trial, in order; a hyperparameter's column is ``group/name``.
 
-    Of several objectives each has a column, and the first one's is ``score``.
+    Of several objectives each has a column, and the first one's is ``score``. One that has the name
+    of another column is called ``objective/<name>``; that of ``parameters`` is the model's.
     """
-    on_rungs = _on_rungs(state)
-    return [
-        {
-            "number": trial.number,
-            "state": str(trial.state),
-            **_scores(state, trial),
-            "best_epoch": trial.best_epoch,
-            "epochs": len(trial.epochs),
-            **({"bracket": trial.bracket, "rung": trial.rung} if on_rungs else {}),
-            "parameters": trial.parameters,
-            **{h.label: trial.values.get(h.group, {}).get(h.name) for h in state.space},
-        }
-        for trial in state.trials
-    ]
+    if not state.trials:
+        return []
+    rungs = _rungs_of(state)
+    before, labels = ("number", "state"), [h.label for h in state.space]
+    after = ("best_epoch", "epochs", *rungs, "parameters", *labels)
+    names = [*before, *_apart(("score", *_others(state)), (*before, *after)), *after]
+    return [dict(zip(names, _row(state, trial, rungs), strict=True)) for trial in state.trials]
 
 
 def trials_table(state: SearchState, trials: Sequence[Trial]) -> str:
     """Return a table of some of the trials, with a column for each hyperparameter."""
-    chosen = {trial.number for trial in trials}
-    by_number = {row["number"]: row for row in rows(state) if row["number"] in chosen}
-    # names alone are shorter; the group is shown where two share a name
-    names = [h.name for h in state.space]
+    several = len(state.objectives) > 1
+    scores = (state.objective.name if several else "score", *_others(state))
+    rungs = _rungs_of(state)
+    before, after = ("trial", "state"), ("epoch", "epochs", *rungs, "parameters")
+    # names alone are shorter; the group is shown where two columns share a name
+    names = [*before, *scores, *after, *(h.name for h in state.space)]
     labels = [h.name if names.count(h.name) == 1 else h.label for h in state.space]
-    rungs = ("bracket", "rung") if _on_rungs(state) else ()
-    first, *others = (objective.name for objective in state.objectives)
-    others = [name for name in others if name != "parameters"]  # which has its column
-    score = first if len(state.objectives) > 1 else "score"
-    header = ("trial", "state", score, *others, "epoch", "epochs", *rungs, "parameters", *labels)
-    return text.table(header, [list(by_number[t.number].values()) for t in trials])
+    shown = [_row(state, trial, rungs) for trial in trials]
+    if scores[0] == "parameters":  # as the first objective it has its column there
+        for row in shown:
+            del row[len(before) + len(scores) + len(after) - 1]
+        after = after[:-1]
+    header = (*before, *_apart(scores, (*before, *after, *labels)), *after, *labels)
+    return text.table(header, shown)
 
 
-def _scores(state: SearchState, trial: Trial) -> dict[str, float | None]:
-    """Return the columns of a trial's scores; that of ``parameters`` is another's."""
-    others = [o.name for o in state.objectives[1:] if o.name != "parameters"]
-    return {"score": trial.score, **{name: trial.scores.get(name) for name in others}}
+def _row(state: SearchState, trial: Trial, rungs: Sequence[str]) -> list[object]:
+    """Return what stands in the columns of a trial."""
+    return [
+        *(trial.number, str(trial.state)),
+        *(trial.score, *(trial.scores.get(name) for name in _others(state))),
+        *(trial.best_epoch, len(trial.epochs), *(getattr(trial, name) for name in rungs)),
+        trial.parameters,
+        *(trial.values.get(h.group, {}).get(h.name) for h in state.space),
+    ]
+
+
+def _others(state: SearchState) -> list[str]:
+    """Return the objectives after the first that have a column; that of ``parameters`` is there."""
+    return [o.name for o in state.objectives[1:] if o.name != "parameters"]
+
+
+def _apart(objectives: Sequence[str], columns: Sequence[str]) -> list[str]:
+    """Return what to call the columns of objectives, beside others: no two alike."""
+    taken = {*columns}
+    found = []
+    for name in objectives:
+        unique = name
+        while unique in taken or (unique != name and unique in objectives):
+            unique = f"objective/{unique}"
+        taken.add(unique)
+        found.append(unique)
+    return found
+
+
+def _rungs_of(state: SearchState) -> tuple[str, ...]:
+    """Return the columns that say where on the rungs a trial is; none where no rungs are."""
+    return ("bracket", "rung") if _on_rungs(state) else ()
 
 
 def _on_rungs(state: SearchState) -> bool:
