@@ -31,6 +31,13 @@ class Among:
     runs: tuple[tuple[Value, Value], ...]
     """First and last value of each run, in the order of the domain, both included."""
 
+    def __eq__(self, other: object) -> bool:
+        # to Python 1, 1.0 and True are equal, and as values of a choice they are not
+        return isinstance(other, Among) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash((self.group, self.name, self.runs))
+
     @property
     def key(self) -> Key:
         """(group, name) of what is required of."""

@@ -283,7 +283,11 @@ class Range(Domain):
         if not _number(value):
             return self.canonical(value)
         inside = min(max(value, self.start), self.at(self.size - 1))
-        return self.at(round((inside - self.start) / self.step))
+        if not self.log:
+            return self.at(round((inside - self.start) / self.step))
+        below = self.at(int((inside - self.start) // self.step))
+        above = min(below + self.step, self.at(self.size - 1))
+        return below if inside / below <= above / inside else above
 
     def at(self, index: int) -> int:
         return self.start + index * self.step

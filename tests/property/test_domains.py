@@ -70,6 +70,23 @@ def test_no_value_is_nearer_than_the_nearest(
     assert not number <= other < near
 
 
+@given(st.integers(1, 50), st.integers(1, 40), st.integers(1, 30), numbers)
+@example(1, 100, 10, 30)
+@example(1, 100, 10, 10)
+@example(2, 6, 1, 4)
+def test_on_a_log_scale_nearest_is_by_ratio(
+    start: int, step: int, steps: int, number: float
+) -> None:
+    """Of 1 and 101 the latter is nearest to 30; of two as near, as 2 and 8 are to 4, the lesser."""
+    domain = Range(start, start + step * steps, step, log=True)
+    near = domain.nearest(number)
+    assert isinstance(near, int)
+    inside = min(max(number, start), start + step * steps)
+    ratios = {own: max(own / inside, inside / own) for own in map(domain.at, range(steps + 1))}
+    assert ratios[near] == min(ratios.values())
+    assert near == min(own for own, ratio in ratios.items() if ratio == ratios[near])
+
+
 @given(any_domain, st.floats(0, 1))
 def test_every_position_decodes_to_a_value_of_the_domain(domain: Domain, position: float) -> None:
     """Whatever an oracle does in the unit interval, what comes out is in the domain."""

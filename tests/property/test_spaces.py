@@ -7,8 +7,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from strategies import any_domain, finite_domains, huge_spaces, hyperparameters, names, spaces
 
-from tunedeco.domains import Boolean, Choice
+from tunedeco.conditions import Among
+from tunedeco.domains import Boolean, Choice, Range
 from tunedeco.errors import HyperparameterError
+from tunedeco.oracles.encoding import encoding
 from tunedeco.space import Hyperparameter, Space, Values
 from tunedeco.trial import configuration_key
 
@@ -44,6 +46,29 @@ def test_the_unit_cube_gives_configurations_back(space: Space, data: st.DataObje
     """A configuration of a finite space comes back from the unit cube exactly."""
     values = space.decode(data.draw(st.tuples(*[st.floats(0, 1)] * len(space))))
     assert json.dumps(space.decode(space.encode(values))) == json.dumps(values)
+
+
+def test_an_equal_value_lies_where_the_domains_own_does() -> None:
+    """8.0 lies where 8 does; what equals no value of the domain is an error that says so."""
+    space = Space((Hyperparameter("g", "units", Range(1, 16), 1),))
+    assert space.encode({"g": {"units": 8.0}}) == space.encode({"g": {"units": 8}})
+    with pytest.raises(HyperparameterError, match=r"17 is not in 1 to 16"):
+        space.encode({"g": {"units": 17}})
+
+
+def test_conditions_on_1_and_on_true_are_different() -> None:
+    """Python calls these values equal; spaces that differ in them are told apart."""
+    choice = Hyperparameter("g", "a", Choice((1, True, 1.0, False)), 1)
+    spaces = [
+        Space((choice, Hyperparameter("g", "b", Range(1, 4), 1, when=((among,),))))
+        for among in (Among("g", "a", ((value, value),)) for value in (1, True, 1.0))
+    ]
+    assert len(set(spaces)) == 3
+    assert len({encoding(space).conditions for space in spaces}) == 3  # it remembers spaces
+    for space in spaces:
+        again = Space.from_json(json.loads(json.dumps(space.to_json())))
+        assert again == space
+        assert hash(again) == hash(space)
 
 
 @given(spaces(), st.data())
