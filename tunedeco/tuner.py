@@ -203,9 +203,11 @@ class Tuner:
 
         Raises:
             ConfigurationError: one is no mapping; or, where the space is known already, a name or
-                a value is not in it. Else `search` raises that, before anything is trained.
+                a value is not in it. Else, and with ``extend=True``, `search` raises that, before
+                anything is trained.
         """
-        space = vars(self._tunable).get("space")  # where somebody has asked for it
+        # where somebody has asked for it; what was enqueued before it was another one is right
+        space = None if self.extend else vars(self._tunable).get("space")
         if space is not None and self._state is not None:
             space = space.extended(h for h in self._state.space if h.key not in space.by_key)
         self._enqueued += enqueued.checked(space, configurations)
