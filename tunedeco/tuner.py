@@ -348,7 +348,8 @@ class Tuner:
             others=self.objectives[1:],
         )
         # read now: one may live in this search's directory, and be moved aside
-        sources = warm_starts.read(self.warm_start, self.objectives)
+        own = None if self.overwrite else self.directory
+        sources = warm_starts.read(self.warm_start, self.objectives, own)
 
         def extended(state: SearchState) -> Extended:
             with clean_session(policy):

@@ -538,3 +538,24 @@ def test_what_would_not_be_asked_for_is_refused(tmp_path: Path) -> None:
     assert run.state.trials[0].values["training"]["momentum"] == 0.9
     seen = replace(tuner.space, coverage=Coverage(1, complete=False, limit=1))
     assert enqueued.checked(seen, [{"momentum": 0.9}]) == ({"training": {"momentum": 0.9}},)
+
+
+def test_a_path_written_otherwise_is_the_same_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a slash at its end, relative or absolute, a search is taken over once, and never itself.
+
+    That it has come to better ones since changes nothing.
+    """
+    monkeypatch.chdir(tmp_path)
+    options: dict[str, Any] = {"function": plain_fn, "max_trials": 4}
+    run_search(Path("other"), **options)
+    run_search(Path("run"), warm_start=["other"], **options)
+    run_search(Path("other"), **{**options, "max_trials": 20})
+    before = (tmp_path / "run" / FILE_NAME).read_bytes()
+    for again in ("other/", "./other", str(tmp_path / "other")):
+        run_search(Path("run"), warm_start=[again], **options)
+    run_search(Path("run"), warm_start=["run/", str(tmp_path / "run" / FILE_NAME)], **options)
+    assert (tmp_path / "run" / FILE_NAME).read_bytes() == before
+    given = ["other", "other/", Path("other")]
+    assert Tuner(plain_fn, "val_loss", max_trials=1, warm_start=given).warm_start == ("other",)
