@@ -486,6 +486,7 @@ class Tuner:
 
         Raises:
             ConfigurationError: there is no such evaluator, or what it needs is not installed.
+            HyperparameterError: a trial has a value that is not in the space.
         """
         return importances(self._known.space, self._known.trials, evaluator)
 

@@ -40,8 +40,8 @@ def optuna(
     ``optuna(lambda seed: MySampler(seed))``, and around each of them `Hyperband` and its like.
 
     The study that the sampler sees is rebuilt for each proposal. With 8 hyperparameters, a proposal
-    after 100 and after 1,000 trials takes 0.02 and 0.1 seconds of one core for TPE, and 0.1 and 1.6
-    for CMA-ES, NSGA-II and the quasi-random sequence, whose study must be replayed. What is failed
+    after 100 and after 1,000 trials takes 0.02 and 0.1 seconds of one core for TPE, and 0.2 and 1.8
+    for CMA-ES, NSGA-II and the quasi-random sequence, whose study must be replayed. What went wrong
     is told as the worst loss so far; what runs is running, and TPE and GP keep away from it.
 
     Args:
