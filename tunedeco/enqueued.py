@@ -5,6 +5,7 @@ when it is its turn. So what is lacking has the value that is held, or its defau
 has had by then is passed over.
 """
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -85,6 +86,8 @@ def new(
 ) -> list[Enqueued]:
     """Return what is to be enqueued; nothing is twice, so a program can be run again.
 
+    What has been enqueued in another space, from which the search was extended, is no error here.
+
     Args:
         space: what can be chosen.
         configurations: what was given, in order.
@@ -93,9 +96,30 @@ def new(
     Raises:
         ConfigurationError: as `checked`.
     """
-    given = {configuration_key(values): values for values in checked(space, configurations)}
-    fresh = tuple(values for key, values in given.items() if key not in already)
+    known = [flat(json.loads(key)) for key in already]
+    new = [given for given in configurations if not any(_says(given, values) for values in known)]
+    found = {configuration_key(values): values for values in checked(space, new)}
+    fresh = tuple(values for key, values in found.items() if key not in already)
     return [Enqueued(fresh)] if fresh else []
+
+
+def _says(given: object, values: Mapping[Key, Value]) -> bool:
+    """Return whether what a user gave is a configuration that was enqueued, whatever the space."""
+    if not isinstance(given, Mapping):
+        return False
+    said = {
+        (group, name): value
+        for key, inner in given.items()
+        for group, name, value in (
+            [(key, *item) for item in inner.items()]
+            if isinstance(inner, Mapping)
+            else [(None, key, inner)]
+        )
+    }
+    return len(said) == len(values) and all(
+        any(n == name and g in (None, group) and v == value for (g, n), v in said.items())
+        for (group, name), value in values.items()
+    )
 
 
 def waiting(

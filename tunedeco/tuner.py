@@ -203,9 +203,11 @@ class Tuner:
 
         Raises:
             ConfigurationError: one is no mapping; or, where the space is known already, a name or
-                a value is not in it. Else `search` raises that, before anything is trained.
+                a value is not in it. Else, and with ``extend=True``, `search` raises that, before
+                anything is trained.
         """
-        space = vars(self._tunable).get("space")  # where somebody has asked for it
+        # where somebody has asked for it; what was enqueued before it was another one is right
+        space = None if self.extend else vars(self._tunable).get("space")
         if space is not None and self._state is not None:
             space = space.extended(h for h in self._state.space if h.key not in space.by_key)
         self._enqueued += enqueued.checked(space, configurations)
@@ -346,7 +348,8 @@ class Tuner:
             others=self.objectives[1:],
         )
         # read now: one may live in this search's directory, and be moved aside
-        sources = warm_starts.read(self.warm_start, self.objectives)
+        own = None if self.overwrite else self.directory
+        sources = warm_starts.read(self.warm_start, self.objectives, own)
 
         def extended(state: SearchState) -> Extended:
             with clean_session(policy):
@@ -488,6 +491,7 @@ class Tuner:
         Raises:
             ConfigurationError: there is no such evaluator or objective, or what the evaluator
                 needs is not installed.
+            HyperparameterError: a trial has a value that is not in the space.
         """
         state = self._known
         names = [o.name for o in (state.objectives if state.created else self.objectives)]

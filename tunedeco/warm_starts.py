@@ -77,18 +77,29 @@ def paths(warm_start: object) -> tuple[str, ...]:
                 f"from one, or a list of these, not {path!r}"
             )
             raise ConfigurationError(msg)
-    return tuple(dict.fromkeys(map(os.fspath, found)))  # type: ignore[arg-type]  # as checked
+    # "runs/other/" is "runs/other"
+    return tuple(dict.fromkeys(os.path.normpath(path) for path in found))  # type: ignore[call-overload]  # as checked
 
 
-def read(paths: Iterable[str], objectives: Objectives) -> list[Source]:
+def read(paths: Iterable[str], objectives: Objectives, own: Path | None = None) -> list[Source]:
     """Read other searches; of one that cannot be read, return why.
 
     Args:
         paths: the directory or journal of each, or a JSON file: `Tuner.export_best`'s, or the
             output of ``tunedeco trials --json``.
         objectives: say which scores are better in a list of trials, which does not.
+        own: the directory that the search goes on in, which has nothing new to tell it; None where
+            it begins anew.
     """
-    return [_source(path, objectives) for path in paths]
+    itself = () if own is None else (str(own), str(own / FILE_NAME))
+    return [_source(path, objectives) for path in paths if not _among(path, itself)]
+
+
+def _among(path: str, others: Iterable[str]) -> bool:
+    """Return whether one of several paths leads to the same place, however it is written."""
+    place = os.path.realpath(path)
+    normal = os.path.normpath(path)  # of another working directory, only how it is written counts
+    return any(normal == os.path.normpath(o) or place == os.path.realpath(o) for o in others)
 
 
 def _source(path: str, objectives: Objectives) -> Source:
@@ -112,7 +123,7 @@ def taken_over(
         TunedecoError: one of the others cannot be read.
     """
     for source in sources:
-        if source.name in already:
+        if _among(source.name, already):
             continue
         if source.problem is not None:
             raise source.problem

@@ -263,7 +263,7 @@ def run_search(
         defaults=defaults,
         others=objectives[1:],
     )
-    sources = warm_starts.read(warm_start, objectives)
+    sources = warm_starts.read(warm_start, objectives, None if overwrite else directory)
     executor = FakeExecutor(
         function,
         capacity=capacity,

@@ -258,9 +258,38 @@ def test_in_a_space_that_changes(tmp_path: Path) -> None:
     run = run_search(tmp_path, narrow_fn, max_trials=4, extend=True, defaults=True)
     found = [t.values["default"]["units"] for t in run.state.trials]
     assert found[:3] == [1, 7, 20]
-    assert run.state.queue == ({"default": {"units": 99}},)
+    assert run.state.queue == ({}, {"default": {"units": 99}})  # the defaults' trial still counts
     again = run_search(tmp_path, plain_fn, max_trials=5, extend=True, defaults=True)
     assert again.state.trials[4].values == {"default": {"units": 99}}
+
+
+def test_extended_with_what_was_enqueued(tmp_path: Path) -> None:
+    """What set-aside trials were begun with comes again, the defaults first, by the same script.
+
+    Here every trial is set aside, since the function asks for more.
+    """
+
+    def wider_fn() -> Curve:
+        return Curve(Linear("start", 1.0, 2.0, 3), 0.9, parameters=Range("units", 1, 20))
+
+    enqueue = [{"units": 7}, {"default": {"units": 99}}, {"units": 20}]
+    options: dict[str, Any] = {"enqueue": enqueue, "defaults": True}
+    run_search(tmp_path, plain_fn, max_trials=4, **options)
+    run = run_search(tmp_path, wider_fn, max_trials=4, extend=True, **options)
+    assert run.error is None
+    assert [t.state for t in run.state.trials[:4]] == [State.OUTSIDE] * 4
+    found = [t.values["default"] for t in run.state.trials[4:]]
+    assert found[:3] == [{"start": 1.0, "units": units} for units in (1, 7, 20)]
+    assert len(found) == 4
+    assert run.state.queue == ({"default": {"units": 99}},)
+    assert not run_search(tmp_path, wider_fn, max_trials=4, extend=True, **options).worked
+    compact(tmp_path)
+    assert load(tmp_path).queue == run.state.queue
+    options["enqueue"] = [*enqueue, {"units": 98}]
+    with pytest.raises(ConfigurationError, match="98 is not in"):
+        run_search(tmp_path, wider_fn, max_trials=5, **options)
+    tuner = Tuner(wider_fn, "val_loss", max_trials=1, directory=tmp_path, extend=True)
+    tuner.enqueue(*enqueue)
 
 
 def growing_fn() -> Curve:
@@ -509,3 +538,24 @@ def test_what_would_not_be_asked_for_is_refused(tmp_path: Path) -> None:
     assert run.state.trials[0].values["training"]["momentum"] == 0.9
     seen = replace(tuner.space, coverage=Coverage(1, complete=False, limit=1))
     assert enqueued.checked(seen, [{"momentum": 0.9}]) == ({"training": {"momentum": 0.9}},)
+
+
+def test_a_path_written_otherwise_is_the_same_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a slash at its end, relative or absolute, a search is taken over once, and never itself.
+
+    That it has come to better ones since changes nothing.
+    """
+    monkeypatch.chdir(tmp_path)
+    options: dict[str, Any] = {"function": plain_fn, "max_trials": 4}
+    run_search(Path("other"), **options)
+    run_search(Path("run"), warm_start=["other"], **options)
+    run_search(Path("other"), **{**options, "max_trials": 20})
+    before = (tmp_path / "run" / FILE_NAME).read_bytes()
+    for again in ("other/", "./other", str(tmp_path / "other")):
+        run_search(Path("run"), warm_start=[again], **options)
+    run_search(Path("run"), warm_start=["run/", str(tmp_path / "run" / FILE_NAME)], **options)
+    assert (tmp_path / "run" / FILE_NAME).read_bytes() == before
+    given = ["other", "other/", Path("other")]
+    assert Tuner(plain_fn, "val_loss", max_trials=1, warm_start=given).warm_start == ("other",)

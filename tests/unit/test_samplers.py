@@ -31,6 +31,7 @@ from tunedeco.oracles import (
     SuccessiveHalving,
     describe,
     optuna,
+    resolve,
     samplers,
 )
 from tunedeco.oracles.study import axis
@@ -495,3 +496,25 @@ def test_a_sampler_that_cannot_search_the_space_says_what_to_do(sampler: Any, sa
     """What Optuna raises of it becomes an error of the oracle."""
     with pytest.raises(OracleError, match=says):
         optuna(sampler).next(MIXED, [], 0)
+
+
+@pytest.mark.parametrize(
+    ("oracle", "says"),
+    [
+        ("tpe", 'optuna("tpe")'),
+        ("CMAES", 'optuna("cmaes")'),
+        (optuna, 'optuna("tpe")'),
+        (theirs.samplers.RandomSampler(), "optuna(sampler)"),
+        (theirs.samplers.TPESampler, "optuna(sampler)"),
+        (Own(), "optuna(sampler)"),
+    ],
+)
+def test_a_sampler_that_is_no_oracle_yet_says_how_it_becomes_one(oracle: Any, says: str) -> None:
+    """By name, as an instance or as a class, alone or wrapped, the error shows what to write."""
+    for use in (lambda: resolve(oracle, 1, 9), lambda: Hyperband(oracle)):
+        with pytest.raises(ConfigurationError) as raised:
+            use()
+        assert str(raised.value).endswith(f"from tunedeco.oracles import optuna, and {says}")
+    with pytest.raises(ConfigurationError) as raised:
+        resolve("tpo", 1, 9)
+    assert "Optuna" not in str(raised.value)

@@ -1,5 +1,6 @@
 """The state of a search: a fold over its events, one at a time, and nothing beside them."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -47,7 +48,9 @@ class SearchState:
     pinned: Values = field(default_factory=dict)
     """What the latest run does not search, and the values it holds it at."""
     queue: tuple[Values, ...] = ()
-    """What was enqueued and no trial was begun with, in order; ``{}`` stands for all defaults."""
+    """What was enqueued and no trial was begun with, in order; ``{}`` stands for all defaults.
+
+    All that ever was, after the search was extended to another space."""
     enqueued: tuple[str, ...] = ()
     """The keys of all that was ever enqueued."""
     sources: tuple[str, ...] = ()
@@ -177,6 +180,8 @@ class SearchState:
                 self.created, space=event.space, oracle=event.oracle, seed=event.seed
             ),
             "outside": outside,
+            # in this space they may come to others; what a carried trial has had is passed over
+            "queue": tuple(json.loads(key) for key in self.enqueued),
             "trials": [_set_aside(t) if t.number in outside else _carried(t, space) for t in known],
             "epochs": sum(t.trained for t in known if t.number not in outside),
             "failures": [],

@@ -16,7 +16,7 @@ from tunedeco.oracles.grid import Grid
 from tunedeco.oracles.halving import Hyperband, SuccessiveHalving
 from tunedeco.oracles.plain import PLAIN
 from tunedeco.oracles.random import Random
-from tunedeco.oracles.samplers import check_several, optuna
+from tunedeco.oracles.samplers import check_several, hint, optuna
 from tunedeco.oracles.stopping import MedianStopping, PlateauStopping, check_curves
 
 __all__ = [
@@ -64,11 +64,11 @@ def resolve(oracle: str | Oracle, min_epochs: int, max_epochs: int) -> Oracle:
         if oracle in _BY_NAME:
             return resolve(_BY_NAME[oracle](), min_epochs, max_epochs)
         msg = f"there is no oracle {oracle!r}; choose from {', '.join(_BY_NAME)}, or give your own"
-        raise ConfigurationError(msg)
+        raise ConfigurationError(msg + hint(oracle))
     if isinstance(oracle, type) or not callable(getattr(oracle, "next", None)):
         msg = (
             f"an oracle is a name ({', '.join(_BY_NAME)}) or an object with a method "
             f"next(space, trials, seed), not {oracle!r}"
         )
-        raise ConfigurationError(msg)
+        raise ConfigurationError(msg + hint(oracle))
     return oracle.within(min_epochs, max_epochs) if isinstance(oracle, Scheduler) else oracle

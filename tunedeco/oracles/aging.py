@@ -100,11 +100,13 @@ class Aging:
 
 
 def _genes(space: Space, trial: Trial, draw: Stream) -> list[float]:
-    """Return where a trial lies in the unit cube; anywhere, where it was not asked."""
+    """Return where a trial lies in the unit cube; anywhere, where it has no value of the space."""
     asked = flat(trial.values)
-    places = space.encode(trial.values)
     return [
-        place if h.key in asked else draw.random() for h, place in zip(space, places, strict=True)
+        h.domain.encode(h.domain.canonical(asked[h.key]))
+        if h.key in asked and h.domain.contains(asked[h.key])
+        else draw.random()
+        for h in space
     ]
 
 

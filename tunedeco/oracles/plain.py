@@ -6,6 +6,7 @@ from tunedeco.oracles.base import Oracle, Scheduler
 from tunedeco.oracles.evolution import Evolution
 from tunedeco.oracles.grid import Grid
 from tunedeco.oracles.random import Random
+from tunedeco.oracles.samplers import hint
 
 PLAIN: dict[str, type[Oracle]] = {
     "grid": Grid,
@@ -29,14 +30,14 @@ def plain(oracle: str | Oracle, wrapper: str) -> Oracle:
     if isinstance(oracle, str):
         if oracle not in PLAIN:
             msg = f"{wrapper} wraps an oracle for values: {', '.join(PLAIN)}, or your own, not "
-            raise ConfigurationError(msg + repr(oracle))
+            raise ConfigurationError(msg + repr(oracle) + hint(oracle))
         return PLAIN[oracle]()
     if isinstance(oracle, type) or not callable(getattr(oracle, "next", None)):
         msg = (
             f"{wrapper} wraps an oracle for values: a name ({', '.join(PLAIN)}) or an object with "
             f"a method next(space, trials, seed), not {oracle!r}"
         )
-        raise ConfigurationError(msg)
+        raise ConfigurationError(msg + hint(oracle))
     if isinstance(oracle, Scheduler):
         msg = (
             f"{wrapper} decides how far trials are trained, and so does {type(oracle).__name__}: "
