@@ -32,7 +32,7 @@ import optuna
 
 from tunedeco import domains
 from tunedeco.importances import importances
-from tunedeco.oracles import Evolution, Start
+from tunedeco.oracles import Aging, Start
 from tunedeco.space import Hyperparameter, Space
 from tunedeco.trial import Epoch, State, Trial
 
@@ -56,7 +56,9 @@ def trial(number: int, values: Any, losses: Sequence[float]) -> Trial:
     best = min(losses)
     epochs = tuple(Epoch(e, {"loss": loss}) for e, loss in enumerate(losses, 1))
     return Trial(
-        *(number, values, len(losses), State.COMPLETED, best, None, best),
+        *(number, values, len(losses), State.COMPLETED),
+        score=best,
+        loss=best,
         losses=tuple(losses),
         epochs=epochs,
     )
@@ -68,7 +70,7 @@ def drawn(space: Space, losses: np.ndarray, number: int, seed: int, *, evolve: b
     for i in range(number):
         values = space.at(indices[i])
         if evolve:
-            decision = Evolution().next(space, trials, seed)
+            decision = Aging().next(space, trials, seed)
             assert isinstance(decision, Start)
             values = decision.values
         place = 0
@@ -137,7 +139,7 @@ def on_grids(tables: Path, seeds: int) -> Iterator[str]:
                             found = method(space, trials)
                             scores[name] += [judged(found, t) for t in true]
             cells = (f"{statistics.fmean(c):.2f}" for s in scores.values() for c in zip(*s))  # noqa: B905 (columns)
-            yield f"| {number}, {'evolution' if evolve else 'random'} | {' | '.join(cells)} |"
+            yield f"| {number}, {'aging evolution' if evolve else 'random'} | {' | '.join(cells)} |"
 
 
 def curve_space(folder: Path) -> Space:
