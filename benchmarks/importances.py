@@ -29,6 +29,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import optuna
+from tables import publish
 
 from tunedeco import domains
 from tunedeco.importances import importances
@@ -217,9 +218,7 @@ def main() -> None:
         "",
         *on_curves(options.tables, options.seeds),
     ]
-    print("\n".join(lines))
-    if options.out:
-        options.out.write_text("\n".join(lines) + "\n")
+    publish(lines, options.out)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-from tables import GROUP, Answers, Task, load, names
+from tables import GROUP, Answers, Task, load, names, publish
 
 from tunedeco import domains
 from tunedeco.oracles import Aging, Evolution, Oracle, Random, Start
@@ -426,9 +426,7 @@ def main() -> None:
         "",
         *report(found),
     ]
-    print("\n".join(lines))
-    if options.out:
-        options.out.write_text("\n".join(lines) + "\n")
+    publish(lines, options.out)
 
 
 if __name__ == "__main__":

@@ -68,6 +68,13 @@ def names(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.npz"))
 
 
+def publish(lines: list[str], out: Path | None) -> None:
+    """Print a report, and write it to a file if there is one."""
+    print("\n".join(lines))
+    if out:
+        out.write_text("\n".join(lines) + "\n")
+
+
 @cache
 def load(folder: Path, name: str) -> Task:
     """Return a task of a suite."""
