@@ -120,6 +120,12 @@ def judged(found: Shares, true: Shares) -> tuple[float, float]:
     return first, sum(abs(found[label] - true[label]) for label in true) / 2
 
 
+def averages(scores: dict[str, list[tuple[float, float]]]) -> str:
+    """Return the means of both columns of each method, as cells of a table."""
+    columns = (column for pairs in scores.values() for column in zip(*pairs, strict=True))
+    return " | ".join(f"{statistics.fmean(column):.2f}" for column in columns)
+
+
 def on_grids(tables: Path, seeds: int) -> Iterator[str]:
     methods = {"built in": shares("ped-anova"), "Optuna PED-ANOVA": optunas}
     methods["fANOVA"] = shares("fanova")
@@ -139,8 +145,7 @@ def on_grids(tables: Path, seeds: int) -> Iterator[str]:
                         for name, method in methods.items():
                             found = method(space, trials)
                             scores[name] += [judged(found, t) for t in true]
-            cells = (f"{statistics.fmean(c):.2f}" for s in scores.values() for c in zip(*s))  # noqa: B905 (columns)
-            yield f"| {number}, {'aging evolution' if evolve else 'random'} | {' | '.join(cells)} |"
+            yield f"| {number}, {'aging evolution' if evolve else 'random'} | {averages(scores)} |"
 
 
 def curve_space(folder: Path) -> Space:
@@ -196,8 +201,7 @@ def on_curves(tables: Path, seeds: int) -> Iterator[str]:
                 trials = halved(random.Random(seed).sample(everything, number))
                 for name, way in ways.items():
                     scores[name].append(judged(ask(space, way(trials)), true))
-        cells = (f"{statistics.fmean(c):.2f}" for s in scores.values() for c in zip(*s))  # noqa: B905 (columns)
-        yield f"| {number} | {' | '.join(cells)} |"
+        yield f"| {number} | {averages(scores)} |"
 
 
 def main() -> None:
