@@ -19,6 +19,9 @@ Rows = np.ndarray[Any, np.dtype[np.float64]]
 
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
+_Clause = tuple[tuple[int, tuple[tuple[int, int], ...]], ...]
+"""Other hyperparameters, and the runs of indices in which they must lie."""
+
 _HALF = 0.5**0.5  # so far from zero, in two directions, are points at a distance of 1
 _ALONE = 0.95  # and so far from a place in the unit interval, seen from its middle
 _LISTED = 4096  # values up to which an uneven domain's places are listed
@@ -36,8 +39,8 @@ class Encoding:
     """The hyperparameters with more than one value."""
     places: tuple[Rows | None, ...]
     """Where an uneven domain's values lie, if they are few enough to list."""
-    conditions: tuple[tuple[tuple[tuple[int, tuple[tuple[int, int], ...]], ...], ...], ...]
-    """For each hyperparameter alternatives; each requires others to lie in runs of indices."""
+    conditions: tuple[tuple[_Clause, ...], ...]
+    """For each hyperparameter the alternatives under which it is asked for; none means always."""
 
     def rows(self, configurations: Sequence[Values]) -> Rows:
         """Return the rows of configurations."""
@@ -46,7 +49,7 @@ class Encoding:
             asked = flat(values)
             for i, h in enumerate(self.space):
                 if h.key in asked:
-                    row[i] = h.domain.encode(asked[h.key])
+                    row[i] = h.domain.encode(h.domain.canonical(asked[h.key]))
         return found
 
     def values(self, row: Rows) -> Values:
@@ -61,7 +64,7 @@ class Encoding:
     @cached_property
     def _decisive(self) -> set[int]:
         """The hyperparameters on whose values others depend."""
-        return {i for anyway in self.conditions for clause in anyway for i, _ in clause}
+        return {i for alternatives in self.conditions for clause in alternatives for i, _ in clause}
 
     @cached_property
     def _widths(self) -> list[int]:
