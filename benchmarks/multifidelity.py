@@ -28,6 +28,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import optuna
+import scipy.special
 from tables import GROUP, Answers, Task, load, names, publish
 
 from tunedeco import domains
@@ -201,6 +202,7 @@ def run(method: str, folder: Path, name: str, seed: int) -> list[float]:
     if method in THEIRS:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        optuna.samplers._tpe._truncnorm._log_ndtr = scipy.special.log_ndtr
         theirs(*THEIRS[method], pool, seed)
     else:
         ours(OURS[method], pool, seed)

@@ -19,6 +19,7 @@ import numpy as np
 from tunedeco.oracles.encoding import Rows
 
 _STEPS = 40
+_CLOSE = 0.05  # steps in the logarithm of a length that are not worth one more
 _LENGTH_SPREAD = 1.0  # of the prior over the logarithm of a length
 _NOISE = -6.0  # the middle of the prior over the logarithm of the noise's share
 _NOISE_SPREAD = 2.0
@@ -109,7 +110,9 @@ def fitted(points: Rows, losses: Rows, dimensions: Sequence[int]) -> Surrogate:
         if likelihood > likeliest:
             likeliest, best = likelihood, found
         turned = gradient * last
-        step = np.clip(step * np.where(turned > 0, 1.3, np.where(turned < 0, 0.5, 1)), 1e-3, 1.0)
+        step = np.minimum(step * np.where(turned > 0, 1.3, np.where(turned < 0, 0.5, 1)), 1.0)
+        if step.max() < _CLOSE:
+            break
         last = np.where(turned < 0, 0.0, gradient)
         found = np.clip(found + np.sign(last) * step, low, high)
     prior = _Prior(np.exp(-best[:-1])[list(dimensions)], math.exp(best[-1]))
