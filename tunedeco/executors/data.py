@@ -247,18 +247,18 @@ def input_spec(data: FitData) -> Any:  # noqa: ANN401 (a JSON tree)
     if x is None:  # a user's own loop has its own
         return None
     if hasattr(x, "element_spec"):  # tf.data
-        spec = x.element_spec
-        return _spec(spec[0] if isinstance(spec, tuple) else spec)
+        element = x.element_spec
+        return spec(element[0] if isinstance(element, tuple) else element)
     if isinstance(x, keras.utils.PyDataset):
         batch = x[0]
-        return _spec(batch[0] if isinstance(batch, tuple) else batch)
+        return spec(batch[0] if isinstance(batch, tuple) else batch)
     if _length(x) is not None:
-        return _spec(x)
+        return spec(x)
     try:
         batch = next(iter(x))
     except TypeError:
         return None
-    return _spec(batch[0] if isinstance(batch, (tuple, list)) else batch)
+    return spec(batch[0] if isinstance(batch, (tuple, list)) else batch)
 
 
 def symbolic(spec: Any) -> Any:  # noqa: ANN401 (a tree)
@@ -270,11 +270,12 @@ def symbolic(spec: Any) -> Any:  # noqa: ANN401 (a tree)
     return [symbolic(inner) for inner in spec]
 
 
-def _spec(tree: Any) -> Any:  # noqa: ANN401 (a tree)
+def spec(tree: Any) -> Any:  # noqa: ANN401 (a tree)
+    """Return shapes and dtypes of a tree of arrays as JSON, for batches of any size."""
     if isinstance(tree, Mapping):
-        return {str(name): _spec(inner) for name, inner in tree.items()}
+        return {str(name): spec(inner) for name, inner in tree.items()}
     if isinstance(tree, (tuple, list)):
-        return [_spec(inner) for inner in tree]
+        return [spec(inner) for inner in tree]
     shape = [None if size is None else int(size) for size in tree.shape]
     try:
         dtype = keras.backend.standardize_dtype(tree.dtype)

@@ -253,6 +253,13 @@ def _capability(text: str) -> tuple[int, int] | None:
     return (int(match[1]), int(match[2])) if match else None
 
 
+def compiles() -> bool:
+    """Return whether the backend makes a program of a training step."""
+    import keras
+
+    return keras.backend.backend() in ("tensorflow", "jax")
+
+
 def forget_programs() -> None:
     """Give back the memory of compiled programs: JAX keeps every one, whatever Keras clears."""
     import keras

@@ -7,6 +7,7 @@ clean Keras state and from seeds of its own, so that a trial does not depend on 
 
 import contextlib
 import copy
+import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -30,8 +31,8 @@ from tunedeco.executors.models import (
     Maker,
     built_by_training,
     clear_session,
-    forget,
 )
+from tunedeco.executors.programs import Programs
 from tunedeco.executors.recorder import Job, Pace, Snapshot, TooLarge, ended
 from tunedeco.executors.supplied import Supplier, wanted
 from tunedeco.executors.watch import Watch
@@ -40,17 +41,8 @@ from tunedeco.space import Hyperparameter
 from tunedeco.trial import State, Trial
 from tunedeco.units import readable
 
+_KEPT = 20  # the part of the memory that models of shared programs may take
 _UNNOTICED = 50  # a model that takes less than this part of the memory may as well be built
-
-
-@final
-@dataclass(frozen=True)
-class Held:
-    """The model of the latest slice: where its trial goes on at once, it need not be made again."""
-
-    run: tuple[int, int]
-    """The trial's number, and that of the execution."""
-    made: Made
 
 
 @final
@@ -109,7 +101,8 @@ class KerasExecutor:
         self._max_memory = devices.resolve_memory(max_memory)
         self._warned = False
         self._work: Slice | None = None
-        self._held: Held | None = None
+        memory = self._max_memory
+        self._programs = Programs(math.inf if memory is None else memory / _KEPT)
         self._pace = Pace()
         self._interrupted = False
 
@@ -131,7 +124,7 @@ class KerasExecutor:
             raise Interrupted
         if work is None:
             return
-        with self._session(work):
+        with self._session():
             try:
                 opened = self.opened(work, emit)
                 end = opened if isinstance(opened, Ended) else self.trained(opened)
@@ -144,32 +137,22 @@ class KerasExecutor:
         self._interrupted = True
 
     def close(self) -> None:
-        """Give back the model that is held."""
-        self._drop()
+        """Give back the programs that are kept."""
+        with devices.precision(self.policy):  # which gives the user's policy back
+            self._programs.forget()
 
     @contextlib.contextmanager
-    def _session(self, work: Slice) -> Iterator[None]:
-        """Run with a fresh Keras state, or with that of the trial which goes on."""
-        if self._held is not None and self._held.run != _run(work):
-            self._drop()
-        held = self._held
+    def _session(self) -> Iterator[None]:
+        """Run with a fresh Keras state."""
         with devices.precision(self.policy):
-            if held is None:
-                clear_session(self.policy)
+            clear_session(self.policy)
             try:
                 yield
-            except BaseException:
-                self._held = None
-                raise
             finally:
-                if self._held is None:
-                    forget()
-
-    def _drop(self) -> None:
-        if self._held is not None:
-            self._held = None
-            with devices.precision(self.policy):  # which gives the user's policy back
-                forget()
+                if self._train_fn is None:
+                    keras.utils.clear_session()
+                else:
+                    self._programs.forget()
 
     def opened(self, work: Slice, emit: Emit) -> Opened | Ended:
         """Make the model of a slice; or return its end, where there is nothing to train."""
@@ -179,11 +162,7 @@ class KerasExecutor:
         if (end := ended(reached, work)) is not None:  # there is nothing to build a model for
             emit(Resumed(trial.number, reached.epoch, reached.step, trial.execution))
             return Ended(trial.number, end, execution=trial.execution)
-        held, self._held = self._held, None
-        if held is not None and reached.arrays:
-            made, size, admitted = held.made, None, True
-        else:
-            made, size, admitted = self._made(work)
+        made, size, admitted = self._made(work)
         if size is not None and (excess := self._excess(size)):
             return self._rejected(trial, made, size, excess, emit)
         if size is not None:  # it was only looked at
@@ -222,10 +201,6 @@ class KerasExecutor:
         reached = self._trained(opened)
         # Keras may have been told elsewhere to train fewer epochs
         end = ended(reached, work) or State.COMPLETED
-        # what a user's own code may have changed of the model is in no checkpoint
-        plain = all(type(callback).__module__.startswith("keras.") for callback in opened.callbacks)
-        if plain and self._train_fn is None and not reached.meta.get("stop"):
-            self._held = Held(_run(work), opened.made)
         return Ended(trial.number, end, execution=trial.execution)
 
     def _began(
@@ -260,7 +235,10 @@ class KerasExecutor:
         arguments, feed = data.arguments(seed, job.trial)
         watch = Watch(job, opened.callbacks, feed)
         watch.recorder.go_on_from(start)
-        watch.train(made.model, arguments)
+        program = self._programs.of(made)
+        watch.train(made.model if program is None else program.made.model, arguments)
+        if program is not None:
+            self._programs.give_back(program, opened.callbacks)
         return watch.recorder.snapshot
 
     def _made(self, work: Slice) -> tuple[Made, Size | None, bool]:
@@ -338,10 +316,6 @@ class KerasExecutor:
         if not any(objective.validation for objective in self._objectives):
             return 1
         return frequency if isinstance(frequency, int) else min(frequency)
-
-
-def _run(work: Slice) -> tuple[int, int]:
-    return work.trial.number, work.trial.execution
 
 
 def checked_callbacks(given: Iterable[keras.callbacks.Callback]) -> list[keras.callbacks.Callback]:

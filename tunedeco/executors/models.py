@@ -7,7 +7,7 @@ import contextlib
 import gc
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -20,6 +20,7 @@ from tunedeco.executors import checkpoints, devices, own_state
 from tunedeco.executors.base import Slice
 from tunedeco.executors.data import FitData, first_batch, input_spec, symbolic
 from tunedeco.executors.fit_arguments import adapted, checked
+from tunedeco.executors.rates import Owners, in_variables
 from tunedeco.executors.training_state import put
 from tunedeco.objective import Objective
 from tunedeco.objectives import Objectives
@@ -43,6 +44,8 @@ class Made:
     """What the trial is trained on."""
     inputs: Any
     """Shapes and dtypes of its inputs, as JSON."""
+    rates: Owners = field(default_factory=dict)
+    """Whose rates are in variables."""
 
     @property
     def built(self) -> bool:
@@ -111,6 +114,8 @@ class Maker:
                 _build(made.model, made.inputs)
             if not self.own_loop:
                 _add_objectives(made.model, self.objectives)
+                if made.model.built and devices.compiles():
+                    return replace(made, rates=in_variables(made.model))
         return made
 
     def measured(self, work: Slice) -> tuple[tuple[Made, Size] | None, str | None]:

@@ -62,7 +62,7 @@ class Pace:
     """Seconds that the latest one took."""
     latest: float = field(default_factory=time.monotonic)
     """When it was done."""
-    share: float = SHARE
+    share: float = field(default_factory=lambda: SHARE)
 
     @property
     def due(self) -> bool:
