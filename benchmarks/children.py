@@ -47,7 +47,7 @@ def results(
     for key in wanted:
         if key not in found:
             found[key] = run(*key)
-            figures = {n: round(found[key][n], 2) for n in ("wall", "cpu", "peak")}
+            figures = {n: round(v, 2) for n, v in found[key].items() if isinstance(v, float)}
             print(*key, figures, f"load {os.getloadavg()[0]:.1f}", file=sys.stderr, flush=True)
             if kept is not None:
                 with kept.open("a") as file:

@@ -48,15 +48,23 @@ KINDS: dict[str, tuple[Axes, dict[str, int]]] = {
 BATCH = 32
 
 
-def network(learning_rate=1e-3, dropout_rate=0.2, num_dims=16, l1_num_filters=8, l2_num_filters=8):
+def network(
+    learning_rate=1e-3,
+    dropout_rate=0.2,
+    num_dims=16,
+    num_layers=1,
+    l2_num_filters=8,
+    l1_num_filters=8,
+):
     import keras
 
     model = keras.Sequential()
     model.add(keras.layers.Conv2D(l1_num_filters, kernel_size=(3, 3), activation="relu"))
     model.add(keras.layers.Conv2D(l2_num_filters, kernel_size=(3, 3), activation="relu"))
     model.add(keras.layers.Flatten())
-    model.add(keras.layers.Dense(num_dims, activation="relu"))
-    model.add(keras.layers.Dropout(dropout_rate))
+    for _ in range(num_layers):
+        model.add(keras.layers.Dense(num_dims, activation="relu"))
+        model.add(keras.layers.Dropout(dropout_rate))
     model.add(keras.layers.Dense(10, activation="softmax"))
     optimizer = keras.optimizers.Adam(learning_rate)
     model.compile(loss="categorical_crossentropy", optimizer=optimizer, metrics=["accuracy"])
