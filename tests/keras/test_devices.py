@@ -1,5 +1,6 @@
 """Which precision suits which device, and whose dtype policy is in force when."""
 
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -8,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 
 from tunedeco.errors import ConfigurationError
@@ -269,3 +271,25 @@ def test_the_users_policy_is_the_same_object() -> None:
     with precision(resolve_precision("auto")):
         assert keras.config.dtype_policy() is users
     assert keras.config.dtype_policy() is users
+
+
+@pytest.mark.once
+def test_no_graph_outlives_its_model() -> None:
+    """Once programs are forgotten, no training step of a model that is gone is in memory."""
+
+    def steps() -> int:
+        keras.utils.clear_session()
+        devices.forget_programs()
+        gc.collect()
+        kinds = [type(o).__name__ for o in gc.get_objects()]
+        return kinds.count("FuncGraph")
+
+    def train() -> None:
+        model = keras.Sequential([keras.layers.Dense(1)])
+        model.compile("adam", "mse")
+        model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0)
+
+    train()  # what is made once for all models is made here
+    before = steps()
+    train()
+    assert steps() == before

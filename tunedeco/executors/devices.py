@@ -5,6 +5,7 @@ Importing this module loads neither Keras nor a backend: only its functions do.
 """
 
 import ctypes
+import inspect
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -261,13 +262,36 @@ def compiles() -> bool:
 
 
 def forget_programs() -> None:
-    """Give back the memory of compiled programs: JAX keeps every one, whatever Keras clears."""
+    """Give back the memory of compiled programs that a backend keeps, whatever Keras clears.
+
+    JAX keeps every one. TensorFlow keeps the graph of every training step: Keras's optimizers add
+    up gradients by a function with a gradient of its own, which is registered for good, and holds
+    what it was made of. Nothing asks for it but second derivatives, taken through an optimizer.
+    """
     import keras
 
     if keras.backend.backend() == "jax":
         import jax
 
         jax.clear_caches()
+    elif keras.backend.backend() == "tensorflow":
+        from tensorflow.python.framework import ops
+
+        registry = getattr(ops, "gradient_registry", None)  # which is nowhere public
+        registered: dict[str, Any] = getattr(registry, "_registry", {})
+        custom = [name for name in registered if name.startswith("CustomGradient-")]
+        for name in custom:
+            if _adds_up(registered[name].get("type")):
+                del registered[name]
+
+
+def _adds_up(gradient: Any) -> bool:  # noqa: ANN401 (whatever is registered)
+    """Return whether a registered gradient is that of an optimizer's adding up."""
+    for name in ("tape_grad_fn", "grad_fn"):  # within which `tf.custom_gradient` has wrapped it
+        if not inspect.isfunction(gradient):
+            return False
+        gradient = inspect.getclosurevars(gradient).nonlocals.get(name)
+    return getattr(gradient, "__qualname__", "").startswith("ReplicaContextBase.all_reduce.")
 
 
 def synchronize(model: Any) -> None:  # noqa: ANN401 (a Keras model)
