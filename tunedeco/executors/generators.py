@@ -1,4 +1,4 @@
-"""The global generators of Python, NumPy and PyTorch: taken within an epoch, and put back.
+"""The global generators: seeded, and those of Python, NumPy and PyTorch taken and put back.
 
 At an epoch's beginning they are seeded, so nothing need be kept; within it, PyTorch's dropout and
 whatever else draws from them goes on where it was. TensorFlow's cannot be read.
@@ -6,6 +6,9 @@ whatever else draws from them goes on where it was. TensorFlow's cannot be read.
 
 import math
 import random
+import sys
+from types import SimpleNamespace
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,6 +17,23 @@ from tunedeco.errors import CheckpointError
 from tunedeco.executors.training_state import Arrays
 
 _NAME = "generators/"
+
+
+def seed(number: int) -> None:
+    """Seed all of them, and Keras's own; TensorFlow's where that is loaded.
+
+    Keras would load it on every backend: it takes seconds, and hundreds of megabytes.
+    """
+    utils: Any = sys.modules.get("keras.src.utils.rng_utils")
+    needed = "tensorflow" in sys.modules or keras.backend.backend() == "tensorflow"
+    if needed or not hasattr(utils, "tf"):
+        keras.utils.set_random_seed(number)
+        return
+    tensorflow, utils.tf = utils.tf, SimpleNamespace(available=False)
+    try:
+        keras.utils.set_random_seed(number)
+    finally:
+        utils.tf = tensorflow
 
 
 def take() -> Arrays:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, final
 import keras
 
 from tunedeco.errors import ConfigurationError
-from tunedeco.executors import own_state
+from tunedeco.executors import generators, own_state
 from tunedeco.executors.base import Interrupted
 from tunedeco.executors.data import FitData
 from tunedeco.executors.feed import Feed
@@ -183,7 +183,7 @@ class Context:
             self.recorder.announce()
         if start.meta:
             self.state.update(own_state.unpacked(start.meta["state"], start.arrays))
-        keras.utils.set_random_seed(self.seed)
+        generators.seed(self.seed)
         train_fn(self.model, self)
         if self.recorder.ended is not None:
             return

@@ -16,7 +16,7 @@ import keras
 from tunedeco import tracing
 from tunedeco.abstract import Size, size_of, try_abstractly
 from tunedeco.errors import ConfigurationError
-from tunedeco.executors import checkpoints, devices, own_state
+from tunedeco.executors import checkpoints, devices, generators, own_state
 from tunedeco.executors.base import Slice
 from tunedeco.executors.data import FitData, first_batch, input_spec, symbolic
 from tunedeco.executors.fit_arguments import adapted, checked
@@ -92,7 +92,7 @@ class Maker:
             ModelFunctionError: it returned something that cannot be trained.
         """
         number, execution = work.trial.number, work.trial.execution
-        keras.utils.set_random_seed(training_seed(work.seed, number, execution, "weights"))
+        generators.seed(training_seed(work.seed, number, execution, "weights"))
 
         def draw(hyperparameter: Hyperparameter) -> Any:  # noqa: ANN401 (a value of its domain)
             draws = stream(work.seed, number, f"met {hyperparameter.group}/{hyperparameter.name}")

@@ -15,7 +15,7 @@ import keras
 from tunedeco import objectives as of
 from tunedeco.errors import ConfigurationError
 from tunedeco.events import Trained
-from tunedeco.executors import checkpoints
+from tunedeco.executors import checkpoints, generators
 from tunedeco.executors.base import Emit, Slice
 from tunedeco.executors.supplied import SECONDS, Supplier
 from tunedeco.executors.training_state import Arrays, put
@@ -188,7 +188,7 @@ class Recorder:
         """Begin an epoch, counted from 0."""
         self._started = time.monotonic()
         # whatever draws from the global generators draws the same after a crash
-        keras.utils.set_random_seed(self.job.seed(f"epoch {epoch}"))
+        generators.seed(self.job.seed(f"epoch {epoch}"))
 
     def end(self, epoch: int, logs: Mapping[str, float], *, stop: bool) -> bool:
         """End an epoch, counted from 0; return whether the slice is over.
