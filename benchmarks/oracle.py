@@ -49,6 +49,12 @@ BEGINNINGS = (0, 900, 4_900, 9_900)
 EVENTS = 4  # of a trial: Proposed, Built, Trained, Ended
 OPENINGS = 5
 
+LEGEND = (
+    f"Milliseconds for each trial, wall clock (CPU): medians of {PERIOD} trials, numbered as in "
+    f"the head. `status` is the whole command; {EVENTS} flushes are as many appends of as many "
+    "bytes as a trial's events, flushed to this disk by themselves."
+)
+
 Times = Iterator[tuple[float, float]]
 """Wall clock and CPU seconds at the end of each trial."""
 
@@ -237,9 +243,7 @@ def run(name: str, directory: Path, trials: int, seconds: float) -> list[list[fl
             break
     found = []
     for begin in BEGINNINGS:
-        spans = [
-            (b[0] - a[0], b[1] - a[1]) for a, b in pairwise(times[begin : begin + PERIOD + 1])
-        ]
+        spans = [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(times[begin : begin + PERIOD + 1])]
         if len(spans) == PERIOD:
             found.append([statistics.median(s) * 1e3 for s in zip(*spans, strict=True)])
     return found
@@ -272,7 +276,7 @@ def flushes(directory: Path, size: int, count: int = 500) -> float:
 def fresh(*arguments: object) -> Any:
     """Return what a fresh process of this program says, as JSON."""
     command = [sys.executable, __file__, *map(str, arguments)]
-    answer = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
+    answer = subprocess.run(command, check=True, capture_output=True, text=True)
     return json.loads(answer.stdout.splitlines()[-1])
 
 
@@ -294,7 +298,7 @@ def row(name: str, options: argparse.Namespace) -> Iterator[str]:
         for _ in range(OPENINGS):
             before = time.perf_counter()
             command = [sys.executable, "-m", "tunedeco", "status", str(directory)]
-            subprocess.run(command, check=True, capture_output=True)  # noqa: S603
+            subprocess.run(command, check=True, capture_output=True)
             status.append(time.perf_counter() - before)
         yield f"{statistics.median(status):.2f}"
         size = (directory / FILE_NAME).stat().st_size // (EVENTS * trials)
@@ -323,9 +327,7 @@ def main() -> None:
     periods = [f"{begin:,} to {begin + PERIOD:,}" for begin in BEGINNINGS]
     head = ["", *periods, "trials there", "open, s", "`status`, s", f"{EVENTS} flushes, ms"]
     lines = [
-        f"Milliseconds for each trial, wall clock (CPU): medians of {PERIOD} trials, numbered as "
-        f"in the head. `status` is the whole command; {EVENTS} flushes are as many appends of as "
-        "many bytes as a trial's events, flushed to this disk by themselves.",
+        LEGEND,
         "",
         f"| {' | '.join(head)} |",
         f"|---{'|---:' * (len(head) - 1)}|",

@@ -26,7 +26,8 @@ from tunedeco.journal.scoring import UNSCORED, scored
 from tunedeco.objective import Objective
 from tunedeco.objectives import Objectives
 from tunedeco.space import Space, Values, flat
-from tunedeco.trial import UNFINISHED, State, Trial, configuration_key
+from tunedeco.trial import State, Trial, configuration_key
+from tunedeco.trials import Trials
 
 Changes = Mapping[str, Any]
 """What an event changes in a state."""
@@ -41,6 +42,8 @@ class SearchState:
     space: Space = field(default_factory=Space)
     """The hyperparameters known: those the search began with, and those met in trials."""
     trials: list[Trial] = field(default_factory=list)
+    inside: Trials = field(default_factory=Trials, repr=False)
+    """Those of them that lie in the space: all but those of state ``OUTSIDE``."""
     outside: dict[int, Trial] = field(default_factory=dict)
     """What the trials of state ``OUTSIDE`` were before the search was extended."""
     budgets: Mapping[str, Any] = field(default_factory=dict)
@@ -89,8 +92,7 @@ class SearchState:
         Raises:
             NoTrialError: none has a score.
         """
-        with_score = (trial for trial in self.trials if trial.loss is not None)
-        best = min(with_score, key=lambda trial: trial.point, default=None)
+        best = next(self.inside.ranked, None)
         if best is None:
             msg = "no trial has a score yet"
             raise NoTrialError(msg)
@@ -99,7 +101,7 @@ class SearchState:
     @property
     def unfinished(self) -> list[Trial]:
         """The trainings of all trials that are not at their end."""
-        return [run for trial in self.trials if trial.state in UNFINISHED for run in trial.runs]
+        return [run for trial in self.inside.unfinished for run in trial.runs]
 
     def apply(self, event: Event) -> None:
         """Take in one event; the state is as it was if that raises.
@@ -114,6 +116,7 @@ class SearchState:
         for name, value in changes.items():
             if name == "trial":
                 self.trials[value.number : value.number + 1] = [value]
+                self.inside.put(value)
             else:
                 setattr(self, name, value)
 
@@ -152,7 +155,7 @@ class SearchState:
             case Lost():
                 run = self._running(event)
                 lost = run.runtime.get("lost", 0) + 1
-                return {"trial": self._with(replace(run, runtime={**run.runtime, "lost": lost}))}
+                return {"trial": self._with(run.but(runtime={**run.runtime, "lost": lost}))}
             case Resumed():
                 return self._resumed(event)
             case Built():
@@ -174,6 +177,7 @@ class SearchState:
         known = [self.outside.get(trial.number, trial) for trial in self.trials]
         outside = {t.number: t for t in known if t.number not in event.carried}
         space = event.space.extended(event.met)
+        trials = [_set_aside(t) if t.number in outside else _carried(t, space) for t in known]
         return {
             "space": space,
             "created": replace(
@@ -182,7 +186,8 @@ class SearchState:
             "outside": outside,
             # in this space they may come to others; what a carried trial has had is passed over
             "queue": tuple(json.loads(key) for key in self.enqueued),
-            "trials": [_set_aside(t) if t.number in outside else _carried(t, space) for t in known],
+            "trials": trials,
+            "inside": Trials(t for t in trials if t.number not in outside),
             "epochs": sum(t.trained for t in known if t.number not in outside),
             "failures": [],
             "stopped": None,
@@ -212,16 +217,15 @@ class SearchState:
         )
         if self.created.executions == 1:
             return trial
-        runs = (replace(trial, execution=i) for i in range(self.created.executions))
-        return replace(trial, executions=tuple(runs))
+        runs = (trial.but(execution=i) for i in range(self.created.executions))
+        return trial.but(executions=tuple(runs))
 
     def _continued(self, event: Continued) -> Changes:
         trial = self._known(event)
         self._check(trial.state is State.COMPLETED, event, "only a completed trial goes on")
         self._check(event.until > trial.until, event, "it has been sent so far")
         runs = [
-            replace(
-                run,
+            run.but(
                 until=event.until,
                 rung=event.rung,
                 # one that a callback has stopped stays as it is
@@ -230,7 +234,7 @@ class SearchState:
             for run in trial.runs
         ]
         self._check(any(r.state is State.RUNNING for r in runs), event, "it stopped by itself")
-        sent = replace(trial, until=event.until, rung=event.rung)
+        sent = trial.but(until=event.until, rung=event.rung)
         return {"trial": together(sent, runs) if trial.executions else runs[0]}
 
     def _built(self, event: Built) -> Changes:
@@ -243,8 +247,7 @@ class SearchState:
             unforeseen = [key for key in asked if key in space.by_key and key not in expected]
             if unforeseen:  # their conditions are not what tracing took them for
                 space = space.unconditional(unforeseen)
-        built = replace(
-            run,
+        built = run.but(
             values=event.values,
             parameters=event.parameters,
             precision=event.precision,
@@ -259,7 +262,7 @@ class SearchState:
         epochs = len(run.epochs) + len(event.epochs)
         self._check(event.checkpoint.epoch == epochs, event, "its checkpoint is of another epoch")
         latest = (*run.checkpoints, event.checkpoint)[-2:]
-        longer = scored(replace(run, checkpoints=latest), self.objectives, event.epochs)
+        longer = scored(run.but(checkpoints=latest), self.objectives, event.epochs)
         return {
             "trial": self._with(longer),
             "epochs": self.epochs + len(event.epochs),
@@ -267,9 +270,9 @@ class SearchState:
         }
 
     def _ended(self, event: Ended) -> Changes:
-        run = replace(self._running(event), state=event.state, error=event.error)
+        run = self._running(event).but(state=event.state, error=event.error)
         if event.state is State.FAILED:  # what broke is no recommendation
-            run = replace(run, **UNSCORED)
+            run = run.but(**UNSCORED)
         trial = self._with(run)
         return {
             "trial": trial,
@@ -291,8 +294,7 @@ class SearchState:
         run = self._run(event)
         kept = run.epochs[: event.epoch]
         self._check(len(kept) == event.epoch, event, "it was not trained so far")
-        blank = replace(
-            run,
+        blank = run.but(
             state=State.RUNNING,
             error=None,
             losses=(),
@@ -355,9 +357,9 @@ def _carried(trial: Trial, space: Space) -> Trial:
         for group, names in trial.values.items()
     }
     runs = tuple(_carried(run, space) for run in trial.executions)
-    return replace(trial, values=values, executions=runs)
+    return trial.but(values=values, executions=runs)
 
 
 def _set_aside(trial: Trial) -> Trial:
-    blank = replace(trial, state=State.OUTSIDE, checkpoints=(), **UNSCORED)
-    return replace(blank, executions=tuple(map(_set_aside, trial.executions)))
+    blank = trial.but(state=State.OUTSIDE, checkpoints=(), **UNSCORED)
+    return blank.but(executions=tuple(map(_set_aside, trial.executions)))
