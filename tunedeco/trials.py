@@ -14,11 +14,14 @@ tried with every value.
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Sequence
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 from tunedeco.pareto import Point
 from tunedeco.space import Values
 from tunedeco.trial import UNFINISHED, Trial, configuration_key
+
+if TYPE_CHECKING:
+    from tunedeco.domains import Value
 
 Asked = tuple[tuple[str, str], ...]
 """The (group, name) of each hyperparameter that was asked for, sorted."""
@@ -130,7 +133,7 @@ def tried(trials: Iterable[Trial]) -> Tried:
 
 def _part(values: Values, asked: Asked) -> str | None:
     """Return the key of a part of a configuration; None where it lacks some of that part."""
-    part: dict[str, dict[str, object]] = {}
+    part: dict[str, dict[str, Value]] = {}
     for group, name in asked:
         if name not in values.get(group, {}):
             return None
