@@ -213,14 +213,16 @@ class JournalStorage(Storage):
         found: list[tuple[str, str, dict[str, Any]]] = []
         while position < len(data):
             try:
-                line = lines.parsed(data, position, seq, crc)
-                if line is None:
+                read = lines.several(data, position, seq, crc)
+                if not read:
                     break
-                if seq == 0:
-                    lines.check_header(line.content)
-                else:
-                    table, doc_id, document = lines.document(line.content)
-                    found.append((table, str(doc_id), document))
+                for line in read:
+                    if seq == 0:
+                        lines.check_header(line.content)
+                    else:
+                        table, doc_id, document = lines.document(line.content)
+                        found.append((table, str(doc_id), document))
+                    position, seq, crc = line.end, seq + 1, line.crc
             except ValueError as problem:
                 place = f"line {seq + 1}, at byte {self._offset + position}"
                 msg = (
@@ -231,7 +233,6 @@ class JournalStorage(Storage):
             except JournalError as error:
                 msg = f"{self._path} cannot be read: {error}"
                 raise JournalError(msg) from None
-            position, seq, crc = line.end, seq + 1, line.crc
         for table, key, document in found:
             self._tables.setdefault(table, {})[key] = document
         self._offset += position
