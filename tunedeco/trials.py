@@ -68,7 +68,7 @@ class Trials(Sequence[Trial]):
     def put(self, trial: Trial) -> None:
         """Take in a trial, in the place of the one with its number, if there is one."""
         place = bisect_left(self._numbers, trial.number)
-        if self._numbers[place : place + 1] == [trial.number]:
+        if place < len(self._numbers) and self._numbers[place] == trial.number:
             before = self._trials[place]
             self._trials[place] = trial
         else:

@@ -42,8 +42,6 @@ class SearchState:
     space: Space = field(default_factory=Space)
     """The hyperparameters known: those the search began with, and those met in trials."""
     trials: list[Trial] = field(default_factory=list)
-    inside: Trials = field(default_factory=Trials, repr=False)
-    """Those of them that lie in the space: all but those of state ``OUTSIDE``."""
     outside: dict[int, Trial] = field(default_factory=dict)
     """What the trials of state ``OUTSIDE`` were before the search was extended."""
     budgets: Mapping[str, Any] = field(default_factory=dict)
@@ -70,6 +68,15 @@ class SearchState:
     """The latest ends in a row that were all failures, or all rejections, since the last rest."""
     stopped: str | None = None
     """Why the search came to rest; None while it runs, or was interrupted."""
+    _inside: Trials | None = field(default=None, init=False, repr=False, compare=False)
+    """What `inside` has returned since all trials changed at once."""
+
+    @property
+    def inside(self) -> Trials:
+        """The trials that lie in the space: all but those of state ``OUTSIDE``."""
+        if self._inside is None:
+            self._inside = Trials(t for t in self.trials if t.state is not State.OUTSIDE)
+        return self._inside
 
     @property
     def objective(self) -> Objective:
@@ -116,7 +123,8 @@ class SearchState:
         for name, value in changes.items():
             if name == "trial":
                 self.trials[value.number : value.number + 1] = [value]
-                self.inside.put(value)
+                if self._inside is not None:
+                    self._inside.put(value)
             else:
                 setattr(self, name, value)
 
@@ -126,7 +134,17 @@ class SearchState:
         Raises:
             JournalError: it contradicts the ones before it.
         """
-        match event:
+        match event:  # those first of which there are many
+            case Proposed():
+                self._check(self.created is not None, event, "the search does not exist yet")
+                self._check(event.trial == len(self.trials), event, "trials come in order")
+                return {"trial": self._proposed(event), **self._dequeued(event.enqueued)}
+            case Built():
+                return self._built(event)
+            case Trained():
+                return self._trained(event)
+            case Ended():
+                return self._ended(event)
             case Created():
                 self._check(self.created is None, event, "the search exists already")
                 first = self._enqueued(({},)) if event.defaults else {}
@@ -146,10 +164,6 @@ class SearchState:
                 sources = () if event.source is None else (event.source,)
                 new = self._enqueued(event.configurations)
                 return {**new, "sources": (*self.sources, *sources)}
-            case Proposed():
-                self._check(self.created is not None, event, "the search does not exist yet")
-                self._check(event.trial == len(self.trials), event, "trials come in order")
-                return {"trial": self._proposed(event), **self._dequeued(event.enqueued)}
             case Continued():
                 return self._continued(event)
             case Lost():
@@ -158,12 +172,6 @@ class SearchState:
                 return {"trial": self._with(run.but(runtime={**run.runtime, "lost": lost}))}
             case Resumed():
                 return self._resumed(event)
-            case Built():
-                return self._built(event)
-            case Trained():
-                return self._trained(event)
-            case Ended():
-                return self._ended(event)
             case Stopped():
                 rests = event.reason != "interrupted"
                 changes = {"stopped": event.reason, "elapsed": self._elapsed(event)}
@@ -177,7 +185,6 @@ class SearchState:
         known = [self.outside.get(trial.number, trial) for trial in self.trials]
         outside = {t.number: t for t in known if t.number not in event.carried}
         space = event.space.extended(event.met)
-        trials = [_set_aside(t) if t.number in outside else _carried(t, space) for t in known]
         return {
             "space": space,
             "created": replace(
@@ -186,8 +193,8 @@ class SearchState:
             "outside": outside,
             # in this space they may come to others; what a carried trial has had is passed over
             "queue": tuple(json.loads(key) for key in self.enqueued),
-            "trials": trials,
-            "inside": Trials(t for t in trials if t.number not in outside),
+            "trials": [_set_aside(t) if t.number in outside else _carried(t, space) for t in known],
+            "_inside": None,
             "epochs": sum(t.trained for t in known if t.number not in outside),
             "failures": [],
             "stopped": None,
@@ -321,7 +328,10 @@ class SearchState:
 
     def _run(self, event: Resumed | Built | Trained | Lost | Ended) -> Trial:
         """Return the record of the training that an event speaks of."""
-        runs = self._known(event).runs
+        trial = self._known(event)
+        if not trial.executions and event.execution == 0:  # nearly always
+            return trial
+        runs = trial.runs
         self._check(0 <= event.execution < len(runs), event, "there is no such execution")
         return runs[event.execution]
 

@@ -198,7 +198,7 @@ class JournalStorage(Storage):
                     self._identity = identity
                 if status.st_size > self._offset:
                     file.seek(self._offset)
-                    with _no_collection():
+                    with no_collection():
                         self._take(file.read())
         except FileNotFoundError:
             if self._seq:
@@ -324,7 +324,7 @@ def rewrite(
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """Keep the garbage collector from walking all documents again for each few hundred new ones."""
     enabled = gc.isenabled()
     gc.disable()
