@@ -35,7 +35,10 @@ def several(what: object) -> Objectives:
 
 def guide(objectives: Objectives) -> int | None:
     """Return the place of the objective that says which epoch is the best; None for the latest."""
-    return next((i for i, objective in enumerate(objectives) if not objective.supplied), None)
+    for place, objective in enumerate(objectives):
+        if not objective.supplied:
+            return place
+    return None
 
 
 def losses(objectives: Objectives, logs: Mapping[str, float]) -> Point:

@@ -210,7 +210,7 @@ class JournalStorage(Storage):
     def _take(self, data: bytes) -> None:
         """Check lines that follow what is known, and add their documents to the tables."""
         position, seq, crc = 0, self._seq, self._crc
-        found: list[tuple[str, str, dict[str, Any]]] = []
+        found: dict[str, Documents] = {}
         while position < len(data):
             try:
                 read = lines.several(data, position, seq, crc)
@@ -221,7 +221,7 @@ class JournalStorage(Storage):
                         lines.check_header(line.content)
                     else:
                         table, doc_id, document = lines.document(line.content)
-                        found.append((table, str(doc_id), document))
+                        found.setdefault(table, {})[str(doc_id)] = document
                     position, seq, crc = line.end, seq + 1, line.crc
             except ValueError as problem:
                 place = f"line {seq + 1}, at byte {self._offset + position}"
@@ -233,8 +233,8 @@ class JournalStorage(Storage):
             except JournalError as error:
                 msg = f"{self._path} cannot be read: {error}"
                 raise JournalError(msg) from None
-        for table, key, document in found:
-            self._tables.setdefault(table, {})[key] = document
+        for table, documents in found.items():
+            self._tables.setdefault(table, {}).update(documents)
         self._offset += position
         self._seq, self._crc = seq, crc
         self.generation += bool(found)
