@@ -49,9 +49,9 @@ class Tried:
             del self._numbers[trial.asked]
 
     def had(self, values: Values) -> int | None:
-        """Return the number of a trial that had a configuration; None if it has not been tried."""
+        """Return the number of the first trial that had a configuration; None if none had."""
         found = (by_key.get(_part(values, asked) or "") for asked, by_key in self._numbers.items())
-        return next((numbers[0] for numbers in found if numbers), None)
+        return min((numbers[0] for numbers in found if numbers), default=None)
 
 
 class Trials(Sequence[Trial]):

@@ -277,6 +277,7 @@ class SearchState:
         }
 
     def _ended(self, event: Ended) -> Changes:
+        self._check(event.state is not State.OUTSIDE, event, "only an extension sets one aside")
         run = self._running(event).but(state=event.state, error=event.error)
         if event.state is State.FAILED:  # what broke is no recommendation
             run = run.but(**UNSCORED)
