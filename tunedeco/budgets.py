@@ -82,8 +82,8 @@ class Budgets:
         if self.target is None:
             return False
         limit = state.objective.loss(self.target)
-        ended = (t.loss for t in state.trials if t.state is not State.RUNNING)
-        return any(loss is not None and loss <= limit for loss in ended)
+        best = next((t.loss for t in state.inside.ranked if t.state is not State.RUNNING), None)
+        return best is not None and best <= limit
 
 
 def check_counts(*, optional: bool = False, **counts: object) -> None:

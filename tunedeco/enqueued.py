@@ -16,9 +16,9 @@ from tunedeco.conditions import Key
 from tunedeco.domains import Value
 from tunedeco.errors import ConfigurationError, HyperparameterError
 from tunedeco.events import Enqueued
-from tunedeco.oracles.untried import had, tried
 from tunedeco.space import Space, Values, flat
 from tunedeco.trial import Trial, configuration_key
+from tunedeco.trials import tried
 
 
 @dataclass(frozen=True)
@@ -148,4 +148,4 @@ def waiting(
             yield Waiting(values, None)
             continue
         whole = narrowed.asked(narrowed.assigned(free))
-        yield Waiting(values, whole, had(whole, known))
+        yield Waiting(values, whole, known.had(whole))

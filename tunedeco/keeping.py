@@ -1,5 +1,6 @@
 """Which checkpoints a search needs: of what is not at its end, and of the best."""
 
+from itertools import islice
 from pathlib import Path
 
 from tunedeco import pareto
@@ -21,14 +22,14 @@ def needed(state: SearchState, oracle: Oracle, keep: int, directory: Path) -> se
         directory: where the checkpoints are.
     """
     # a trial that runs may still fail, and must not have cost the one it would have beaten
-    ended = tables.scored(state)
     if len(state.objectives) > 1:
-        ranks = pareto.ranks([trial.point for trial in ended], keep)
-        best = [ended[i] for i in sorted(range(len(ended)), key=ranks.__getitem__)[:keep]]
+        scored = tables.scored(state)
+        ranks = pareto.ranks([trial.point for trial in scored], keep)
+        best = [scored[i] for i in sorted(range(len(scored)), key=ranks.__getitem__)[:keep]]
     else:
-        best = tables.ranked(ended)[:keep]
-    inside = tuple(t for t in state.trials if t.state is not State.OUTSIDE)
-    opened = oracle.open(inside) if isinstance(oracle, Scheduler) else ()
+        ended = (trial for trial in state.inside.ranked if trial.state is not State.RUNNING)
+        best = list(islice(ended, keep))
+    opened = oracle.open(state.inside) if isinstance(oracle, Scheduler) else ()
     waiting = [run for number in opened for run in state.trials[number].runs]
     found = [(run, c) for run in state.unfinished for c in run.checkpoints]
     latest = (*map(checkpoints.best_run, best), *waiting)

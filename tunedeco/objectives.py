@@ -35,17 +35,20 @@ def several(what: object) -> Objectives:
 
 def guide(objectives: Objectives) -> int | None:
     """Return the place of the objective that says which epoch is the best; None for the latest."""
-    return next((i for i, objective in enumerate(objectives) if not objective.supplied), None)
+    for place, objective in enumerate(objectives):
+        if not objective.supplied:
+            return place
+    return None
 
 
 def losses(objectives: Objectives, logs: Mapping[str, float]) -> Point:
     """Return what logs say of each, as less is better; NaN where nothing, or no finite number."""
-    names = [objective.find(logs) for objective in objectives]
-    found = [math.nan if name is None else logs[name] for name in names]
-    return tuple(
-        objective.loss(score) if math.isfinite(score) else math.nan
-        for objective, score in zip(objectives, found, strict=True)
-    )
+    found = []
+    for objective in objectives:
+        name = objective.find(logs)
+        score = math.nan if name is None else logs[name]
+        found.append(objective.loss(score) if math.isfinite(score) else math.nan)
+    return tuple(found)
 
 
 def improves(objectives: Objectives, found: Point, best: float) -> bool:

@@ -33,6 +33,9 @@ def fronts(points: Sequence[Point]) -> Iterator[list[int]]:
         if point:
             equal.setdefault(point, []).append(place)
     distinct = sorted(equal)
+    if distinct and len(distinct[0]) == 1:  # then one is better than all that come after it
+        yield from (equal[point] for point in distinct)
+        return
     losses = np.array(distinct, float).T.copy()  # each objective's side by side
     left = np.arange(len(distinct))
     while left.size:

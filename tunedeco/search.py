@@ -218,7 +218,7 @@ class Search:
     def _pins(self, groups: Collection[str] | None, freeze: Mapping[str, Any]) -> dict[Key, Value]:
         """Return what to hold; a run that goes on holds what the one before it held."""
         state = self._state
-        scored = any(trial.loss is not None for trial in state.trials)
+        scored = any(state.inside.ranked)
         fresh = narrowing.pins(state.space, groups, freeze, state.best.values if scored else {})
         before = flat(state.pinned)
         if state.stopped in (None, "interrupted") and before.keys() == fresh.keys():
@@ -267,7 +267,7 @@ class Search:
         left = budgets.epochs_left(state)
         if spent := self._spent() or ("epoch_budget" if left is not None and left < 1 else None):
             return spent
-        trials = tuple(t for t in state.trials if t.state is not State.OUTSIDE)
+        trials = state.inside
         full = budgets.max_trials is not None and len(trials) >= budgets.max_trials
         known = None if full else self._known(trials)
         oracle = self._oracle if known is None else Given(known.whole or {}, self._oracle)
@@ -289,18 +289,18 @@ class Search:
         )
         raise OracleError(msg)
 
-    def _asked(self, trials: tuple[Trial, ...]) -> tuple[Space, tuple[Trial, ...], int]:
+    def _asked(self, trials: Sequence[Trial]) -> tuple[Space, Sequence[Trial], int]:
         """Return what to ask an oracle with."""
         space = self._state.space
         return narrowing.pinned(space, self._pinned) if self._pinned else space, trials, self._seed
 
-    def _known(self, trials: tuple[Trial, ...]) -> Waiting | None:
+    def _known(self, trials: Sequence[Trial]) -> Waiting | None:
         """Return what is to be tried before the oracle is asked, if anything waits."""
         state = self._state
         queue = waiting(state.queue, state.space, self._pinned, trials)
         return next((w for w in queue if w.whole is not None and w.trial is None), None)
 
-    def _finish(self, trials: tuple[Trial, ...]) -> Decision:
+    def _finish(self, trials: Sequence[Trial]) -> Decision:
         """Return what the oracle wants where no more trials may be started."""
         return self._oracle.finish(trials) if isinstance(self._oracle, Scheduler) else Done()
 

@@ -183,6 +183,19 @@ class Trial:
         seen = [loss for loss in self.losses[:epoch] if loss == loss]  # noqa: PLR0124 (not NaN)
         return min(seen, default=None)
 
+    def but(self, **changes: Any) -> "Trial":  # noqa: ANN401 (any field)
+        """Return it with some fields changed.
+
+        As `dataclasses.replace` does, in a tenth of the time: each event of a search is one.
+        """
+        new = object.__new__(Trial)
+        new.__dict__.update(self.__dict__)
+        new.__dict__.update(changes)
+        if "values" in changes:  # of which these were computed
+            new.__dict__.pop("key", None)
+            new.__dict__.pop("asked", None)
+        return new
+
     @cached_property
     def key(self) -> str:
         """A text that two trials share when their configurations are the same."""

@@ -42,7 +42,7 @@ seconds = st.dictionaries(texts, st.integers() | st.floats(0, 9), max_size=2)
 scores = st.floats(-5, 5) | st.sampled_from([1.0, 2.0, 2.0, math.nan, math.inf, -math.inf, 1e308])
 logs = st.fixed_dictionaries({"val_loss": scores}, optional={"loss": scores, "naïve\n名": scores})
 errors = st.none() | st.fixed_dictionaries({"type": texts, "message": texts, "traceback": texts})
-ends = st.sampled_from([state for state in State if state is not State.RUNNING])
+ends = st.sampled_from([s for s in State if s not in (State.RUNNING, State.OUTSIDE)])
 
 
 @dataclass

@@ -29,7 +29,7 @@ def test_a_trial_that_runs_displaces_no_other(tmp_path: Path, keep: int) -> None
         loss=0.0,
         checkpoints=(Checkpoint(1, 0, ""), Checkpoint(2, 0, "")),
     )
-    state.trials.append(running)
+    state.take({"trial": running})
     both = {tmp_path / "checkpoints" / f"00004-0000{epoch}-0000000.npz" for epoch in (1, 2)}
     assert needed(state, *needs) == ended | both
     state.apply(Ended(4, State.FAILED, {"type": "", "message": "", "traceback": ""}))

@@ -264,7 +264,7 @@ def test_an_objective_may_have_the_name_of_a_column(name: str, first: str | None
         told = {"score": point[0], "scores": dict(zip(names, point, strict=True))}
         values = {"default": {"units": number + 1, "epochs": number + 4}}
         trial = point_trial(number, tuple(point), values=values, best_epoch=1, rung=number)
-        state.trials.append(replace(trial, parameters=70 + number, **told))  # type: ignore[arg-type]
+        state.take({"trial": replace(trial, parameters=70 + number, **told)})  # type: ignore[arg-type]
     for number, row in enumerate(tables.rows(state)):
         place = names.index(name)
         clashing = {*COLUMNS[:6], "score", "default/units"}

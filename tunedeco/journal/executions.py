@@ -3,7 +3,6 @@
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 
 from tunedeco.means import mean, spread
 from tunedeco.pareto import Point
@@ -27,8 +26,7 @@ def together(trial: Trial, runs: Sequence[Trial]) -> Trial:
     failed = told.state is State.FAILED
     scores = [run.score for run in scored if run.score is not None]
     losses = [run.loss for run in scored if run.loss is not None]
-    return replace(
-        trial,
+    return trial.but(
         values=built.values,
         parameters=built.parameters,
         precision=built.precision,

@@ -12,7 +12,7 @@ from tunedeco.errors import JournalError, SearchNotFound
 from tunedeco.events import Event, event_from_json
 from tunedeco.journal import lines
 from tunedeco.journal.search_state import SearchState
-from tunedeco.journal.storage import JournalDB, JournalStorage
+from tunedeco.journal.storage import JournalDB, JournalStorage, no_collection
 
 FILE_NAME = "journal.jsonl"
 TABLE = JournalDB.default_table_name
@@ -70,11 +70,12 @@ class Journal:
         Raises:
             JournalError: the file is damaged, or holds an event this version does not know.
         """
-        for document in self._db:
+        # not by iterating over the database, which would make each a `Document`, to be thrown away
+        for number, document in (self._db.storage.read() or {}).get(TABLE, {}).items():
             try:
                 yield event_from_json(document)
             except JournalError as error:
-                msg = f"{self.path}: event {document.doc_id}: {error}"
+                msg = f"{self.path}: event {number}: {error}"
                 raise JournalError(msg) from error
 
     def state(self) -> SearchState:
@@ -84,15 +85,16 @@ class Journal:
             JournalError: as `events`, or an event contradicts the ones before it.
         """
         state = SearchState()
-        for event in self.events():
-            try:
-                state.apply(event)
-            except JournalError as error:
-                msg = (
-                    f"{self.path}: {error}; `tunedeco doctor {self.path.parent}` says what can be "
-                    "saved"
-                )
-                raise JournalError(msg) from error
+        with no_collection():
+            for event in self.events():
+                try:
+                    state.apply(event)
+                except JournalError as error:
+                    msg = (
+                        f"{self.path}: {error}; `tunedeco doctor {self.path.parent}` says what can "
+                        "be saved"
+                    )
+                    raise JournalError(msg) from error
         return state
 
     def others(self) -> list[tuple[str, int, Any]]:

@@ -13,8 +13,9 @@ leaves: readers pass over it, and the next writer cuts it off.
 import json
 import math
 import re
+import secrets
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from tunedeco.errors import JournalError
@@ -24,6 +25,8 @@ HEAD = re.compile(rb'\{"seq":(0|[1-9]\d{0,17}),"size":([1-9]\d{0,8}),"crc":"([0-
 LONGEST_HEAD = 64
 END = b"}\n"
 _MAX_LINE = 64 * 2**20
+_WINDOW = 2**18  # bytes that are read at once: more would only take more memory
+_MARK = b"%d" % secrets.randbits(60)
 _MAX_DEPTH = 100  # of brackets in brackets; Python's own limit would strike who prints it
 
 
@@ -112,6 +115,64 @@ def parsed(data: bytes | bytearray, position: int, seq: int, crc: int) -> Line |
     return Line(content, end, crc)
 
 
+def several(
+    data: bytes | bytearray, position: int, seq: int, crc: int, window: int = _WINDOW
+) -> list[Line]:
+    """Read the lines from a position on: many at once, in half the time of `parsed` for each.
+
+    Args:
+        data: lines, and the end of the file.
+        position: where the first line begins.
+        seq: the number it must have.
+        crc: the checksum of the line before.
+        window: how many bytes to look at; a longer line is read by itself.
+
+    Returns:
+        at least one line; none where a crash cut the rest of the data short.
+
+    Raises:
+        ValueError: the first one is not that line; says why.
+    """
+    bodies: list[bytes] = []
+    ends, crcs = [position], [crc]
+    # JSON has no line breaks of its own, unless somebody else wrote it: then `parsed` reads it
+    for number, line in enumerate(data[position : position + window].split(b"\n")[:-1], seq):
+        head, _, rest = bytes(line).partition(b',"doc":')
+        body = rest[:-1]
+        crc = checksum(number, body, crc)
+        same = head == b'{"seq":%d,"size":%d,"crc":"%08x"' % (number, len(body), crc)
+        if not same or rest[-1:] != b"}" or not _within_limits(body):
+            break
+        bodies.append(body)
+        ends.append(ends[-1] + len(line) + 1)
+        crcs.append(crc)
+    contents = _decoded(bodies) if bodies else None
+    if contents is not None:
+        return list(map(Line, contents, ends[1:], crcs[1:]))
+    if len(bodies) > 1:
+        return several(data, position, seq, crcs[0], (ends[-1] - position) // 2)
+    single = parsed(data, position, seq, crcs[0])
+    return [] if single is None else [single]
+
+
+def _decoded(bodies: Sequence[bytes]) -> list[Any] | None:
+    """Return what JSON makes of each of some texts; None where not each is JSON by itself."""
+    # one list of all, with a mark between two: none can contain what was drawn in this process
+    text = b"[%b]" % (b",%b," % _MARK).join(bodies)
+    try:
+        contents = _DECODER.decode(text.decode())
+    except (ValueError, RecursionError):
+        return None
+    found = contents[::2]
+    marked = contents[1::2] == [int(_MARK)] * (len(bodies) - 1)
+    return found if marked and len(found) == len(bodies) else None
+
+
+def _within_limits(body: bytes) -> bool:
+    """Return whether a document is within the limits, as can be seen without reading it."""
+    return len(body) <= _MAX_LINE and body.count(b"[") + body.count(b"{") <= _MAX_DEPTH
+
+
 def check_header(content: object) -> None:
     """Check the content of the first line.
 
@@ -136,12 +197,12 @@ def document(content: object) -> tuple[str, int, dict[str, Any]]:
     Raises:
         ValueError: it holds none.
     """
-    match content:
-        case [str(table), int(doc_id), dict(fields)]:
-            return table, doc_id, fields
-        case _:
-            msg = "it holds no document"
-            raise ValueError(msg)
+    # each line comes here, and a match takes ten times as long
+    if type(content) is list and [*map(type, content)] == [str, int, dict]:
+        table, doc_id, fields = content
+        return table, doc_id, fields
+    msg = "it holds no document"
+    raise ValueError(msg)
 
 
 def checksum(seq: int, body: bytes, previous: int) -> int:

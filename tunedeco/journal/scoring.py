@@ -1,7 +1,6 @@
 """What the epochs of a training amount to: score, best epoch, and the point in all objectives."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from tunedeco import objectives as of
@@ -24,8 +23,7 @@ def scored(run: Trial, objectives: Objectives, epochs: Sequence[Epoch]) -> Trial
         points.append(point)
     scores = of.scores(objectives, point)
     plain = len(objectives) == 1 and not objectives[0].supplied  # the curve says it all
-    return replace(
-        run,
+    return run.but(
         epochs=(*run.epochs, *epochs),
         losses=tuple(curve),
         points=() if plain else tuple(points),

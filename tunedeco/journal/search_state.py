@@ -26,7 +26,8 @@ from tunedeco.journal.scoring import UNSCORED, scored
 from tunedeco.objective import Objective
 from tunedeco.objectives import Objectives
 from tunedeco.space import Space, Values, flat
-from tunedeco.trial import UNFINISHED, State, Trial, configuration_key
+from tunedeco.trial import State, Trial, configuration_key
+from tunedeco.trials import Trials
 
 Changes = Mapping[str, Any]
 """What an event changes in a state."""
@@ -67,6 +68,15 @@ class SearchState:
     """The latest ends in a row that were all failures, or all rejections, since the last rest."""
     stopped: str | None = None
     """Why the search came to rest; None while it runs, or was interrupted."""
+    _inside: Trials | None = field(default=None, init=False, repr=False, compare=False)
+    """What `inside` has returned since all trials changed at once."""
+
+    @property
+    def inside(self) -> Trials:
+        """The trials that lie in the space: all but those of state ``OUTSIDE``."""
+        if self._inside is None:
+            self._inside = Trials(t for t in self.trials if t.state is not State.OUTSIDE)
+        return self._inside
 
     @property
     def objective(self) -> Objective:
@@ -89,8 +99,7 @@ class SearchState:
         Raises:
             NoTrialError: none has a score.
         """
-        with_score = (trial for trial in self.trials if trial.loss is not None)
-        best = min(with_score, key=lambda trial: trial.point, default=None)
+        best = next(self.inside.ranked, None)
         if best is None:
             msg = "no trial has a score yet"
             raise NoTrialError(msg)
@@ -99,7 +108,7 @@ class SearchState:
     @property
     def unfinished(self) -> list[Trial]:
         """The trainings of all trials that are not at their end."""
-        return [run for trial in self.trials if trial.state in UNFINISHED for run in trial.runs]
+        return [run for trial in self.inside.unfinished for run in trial.runs]
 
     def apply(self, event: Event) -> None:
         """Take in one event; the state is as it was if that raises.
@@ -114,6 +123,8 @@ class SearchState:
         for name, value in changes.items():
             if name == "trial":
                 self.trials[value.number : value.number + 1] = [value]
+                if self._inside is not None:
+                    self._inside.put(value)
             else:
                 setattr(self, name, value)
 
@@ -123,7 +134,17 @@ class SearchState:
         Raises:
             JournalError: it contradicts the ones before it.
         """
-        match event:
+        match event:  # those first of which there are many
+            case Proposed():
+                self._check(self.created is not None, event, "the search does not exist yet")
+                self._check(event.trial == len(self.trials), event, "trials come in order")
+                return {"trial": self._proposed(event), **self._dequeued(event.enqueued)}
+            case Built():
+                return self._built(event)
+            case Trained():
+                return self._trained(event)
+            case Ended():
+                return self._ended(event)
             case Created():
                 self._check(self.created is None, event, "the search exists already")
                 first = self._enqueued(({},)) if event.defaults else {}
@@ -143,24 +164,14 @@ class SearchState:
                 sources = () if event.source is None else (event.source,)
                 new = self._enqueued(event.configurations)
                 return {**new, "sources": (*self.sources, *sources)}
-            case Proposed():
-                self._check(self.created is not None, event, "the search does not exist yet")
-                self._check(event.trial == len(self.trials), event, "trials come in order")
-                return {"trial": self._proposed(event), **self._dequeued(event.enqueued)}
             case Continued():
                 return self._continued(event)
             case Lost():
                 run = self._running(event)
                 lost = run.runtime.get("lost", 0) + 1
-                return {"trial": self._with(replace(run, runtime={**run.runtime, "lost": lost}))}
+                return {"trial": self._with(run.but(runtime={**run.runtime, "lost": lost}))}
             case Resumed():
                 return self._resumed(event)
-            case Built():
-                return self._built(event)
-            case Trained():
-                return self._trained(event)
-            case Ended():
-                return self._ended(event)
             case Stopped():
                 rests = event.reason != "interrupted"
                 changes = {"stopped": event.reason, "elapsed": self._elapsed(event)}
@@ -183,6 +194,7 @@ class SearchState:
             # in this space they may come to others; what a carried trial has had is passed over
             "queue": tuple(json.loads(key) for key in self.enqueued),
             "trials": [_set_aside(t) if t.number in outside else _carried(t, space) for t in known],
+            "_inside": None,
             "epochs": sum(t.trained for t in known if t.number not in outside),
             "failures": [],
             "stopped": None,
@@ -212,16 +224,15 @@ class SearchState:
         )
         if self.created.executions == 1:
             return trial
-        runs = (replace(trial, execution=i) for i in range(self.created.executions))
-        return replace(trial, executions=tuple(runs))
+        runs = (trial.but(execution=i) for i in range(self.created.executions))
+        return trial.but(executions=tuple(runs))
 
     def _continued(self, event: Continued) -> Changes:
         trial = self._known(event)
         self._check(trial.state is State.COMPLETED, event, "only a completed trial goes on")
         self._check(event.until > trial.until, event, "it has been sent so far")
         runs = [
-            replace(
-                run,
+            run.but(
                 until=event.until,
                 rung=event.rung,
                 # one that a callback has stopped stays as it is
@@ -230,7 +241,7 @@ class SearchState:
             for run in trial.runs
         ]
         self._check(any(r.state is State.RUNNING for r in runs), event, "it stopped by itself")
-        sent = replace(trial, until=event.until, rung=event.rung)
+        sent = trial.but(until=event.until, rung=event.rung)
         return {"trial": together(sent, runs) if trial.executions else runs[0]}
 
     def _built(self, event: Built) -> Changes:
@@ -243,8 +254,7 @@ class SearchState:
             unforeseen = [key for key in asked if key in space.by_key and key not in expected]
             if unforeseen:  # their conditions are not what tracing took them for
                 space = space.unconditional(unforeseen)
-        built = replace(
-            run,
+        built = run.but(
             values=event.values,
             parameters=event.parameters,
             precision=event.precision,
@@ -259,7 +269,7 @@ class SearchState:
         epochs = len(run.epochs) + len(event.epochs)
         self._check(event.checkpoint.epoch == epochs, event, "its checkpoint is of another epoch")
         latest = (*run.checkpoints, event.checkpoint)[-2:]
-        longer = scored(replace(run, checkpoints=latest), self.objectives, event.epochs)
+        longer = scored(run.but(checkpoints=latest), self.objectives, event.epochs)
         return {
             "trial": self._with(longer),
             "epochs": self.epochs + len(event.epochs),
@@ -267,9 +277,10 @@ class SearchState:
         }
 
     def _ended(self, event: Ended) -> Changes:
-        run = replace(self._running(event), state=event.state, error=event.error)
+        self._check(event.state is not State.OUTSIDE, event, "only an extension sets one aside")
+        run = self._running(event).but(state=event.state, error=event.error)
         if event.state is State.FAILED:  # what broke is no recommendation
-            run = replace(run, **UNSCORED)
+            run = run.but(**UNSCORED)
         trial = self._with(run)
         return {
             "trial": trial,
@@ -291,8 +302,7 @@ class SearchState:
         run = self._run(event)
         kept = run.epochs[: event.epoch]
         self._check(len(kept) == event.epoch, event, "it was not trained so far")
-        blank = replace(
-            run,
+        blank = run.but(
             state=State.RUNNING,
             error=None,
             losses=(),
@@ -319,7 +329,10 @@ class SearchState:
 
     def _run(self, event: Resumed | Built | Trained | Lost | Ended) -> Trial:
         """Return the record of the training that an event speaks of."""
-        runs = self._known(event).runs
+        trial = self._known(event)
+        if not trial.executions and event.execution == 0:  # nearly always
+            return trial
+        runs = trial.runs
         self._check(0 <= event.execution < len(runs), event, "there is no such execution")
         return runs[event.execution]
 
@@ -355,9 +368,9 @@ def _carried(trial: Trial, space: Space) -> Trial:
         for group, names in trial.values.items()
     }
     runs = tuple(_carried(run, space) for run in trial.executions)
-    return replace(trial, values=values, executions=runs)
+    return trial.but(values=values, executions=runs)
 
 
 def _set_aside(trial: Trial) -> Trial:
-    blank = replace(trial, state=State.OUTSIDE, checkpoints=(), **UNSCORED)
-    return replace(blank, executions=tuple(map(_set_aside, trial.executions)))
+    blank = trial.but(state=State.OUTSIDE, checkpoints=(), **UNSCORED)
+    return blank.but(executions=tuple(map(_set_aside, trial.executions)))

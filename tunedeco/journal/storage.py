@@ -198,7 +198,7 @@ class JournalStorage(Storage):
                     self._identity = identity
                 if status.st_size > self._offset:
                     file.seek(self._offset)
-                    with _no_collection():
+                    with no_collection():
                         self._take(file.read())
         except FileNotFoundError:
             if self._seq:
@@ -210,17 +210,19 @@ class JournalStorage(Storage):
     def _take(self, data: bytes) -> None:
         """Check lines that follow what is known, and add their documents to the tables."""
         position, seq, crc = 0, self._seq, self._crc
-        found: list[tuple[str, str, dict[str, Any]]] = []
+        found: dict[str, Documents] = {}
         while position < len(data):
             try:
-                line = lines.parsed(data, position, seq, crc)
-                if line is None:
+                read = lines.several(data, position, seq, crc)
+                if not read:
                     break
-                if seq == 0:
-                    lines.check_header(line.content)
-                else:
-                    table, doc_id, document = lines.document(line.content)
-                    found.append((table, str(doc_id), document))
+                for line in read:
+                    if seq == 0:
+                        lines.check_header(line.content)
+                    else:
+                        table, doc_id, document = lines.document(line.content)
+                        found.setdefault(table, {})[str(doc_id)] = document
+                    position, seq, crc = line.end, seq + 1, line.crc
             except ValueError as problem:
                 place = f"line {seq + 1}, at byte {self._offset + position}"
                 msg = (
@@ -231,9 +233,8 @@ class JournalStorage(Storage):
             except JournalError as error:
                 msg = f"{self._path} cannot be read: {error}"
                 raise JournalError(msg) from None
-            position, seq, crc = line.end, seq + 1, line.crc
-        for table, key, document in found:
-            self._tables.setdefault(table, {})[key] = document
+        for table, documents in found.items():
+            self._tables.setdefault(table, {}).update(documents)
         self._offset += position
         self._seq, self._crc = seq, crc
         self.generation += bool(found)
@@ -323,7 +324,7 @@ def rewrite(
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """Keep the garbage collector from walking all documents again for each few hundred new ones."""
     enabled = gc.isenabled()
     gc.disable()

@@ -17,6 +17,7 @@ see `tunedeco.pareto`).
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from random import Random as Stream
 from typing import final
 
@@ -69,11 +70,12 @@ class Aging:
     def next(self, space: Space, trials: Sequence[Trial], seed: int) -> Start | Done:
         """Return a child of the present population, or `Done` when every one has been tried."""
         # what has not been scored yet cannot compete; what went wrong competes, and loses
-        ended = [t for t in reversed(trials) if t.state is not State.RUNNING]
-        if len(ended) < self.population:
+        ended = (t for t in reversed(trials) if t.state is not State.RUNNING)
+        latest = list(islice(ended, self.population))
+        if len(latest) < self.population:
             return Random().next(space, trials, seed)
         # with some values held, what had others is a parent only where there is no better one
-        latest = (comparable(space, ended) or ended)[: self.population]
+        latest = list(islice(comparable(space, chain(latest, ended)), self.population)) or latest
         alive = list(zip(pareto.ranks([t.standing for t in latest]), latest, strict=True))
         draw = stream(seed, len(trials), "aging")
         children = (space.decode(self._child(space, alive, draw)) for _ in range(LOOK))

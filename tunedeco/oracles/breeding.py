@@ -64,7 +64,7 @@ def _ranked(
     shape: Encoding, trials: Sequence[Trial], population: int, draw: variation.Draw
 ) -> Iterator[Values]:
     """Do what `ranked` says."""
-    trials = comparable(shape.space, trials)
+    trials = list(comparable(shape.space, trials))
     known = [t for t in trials if t.state not in UNFINISHED]
     if not known:
         return map(shape.values, variation.anywhere(shape, _ANYWHERE, draw))

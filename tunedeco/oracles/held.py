@@ -4,24 +4,20 @@ A trial that had another value there was somewhere else: its loss says nothing o
 now, and its other values, taken alone, would look as if they had come to it here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 
 from tunedeco.space import Space, flat
 from tunedeco.trial import Trial
 
 
-def comparable(space: Space, trials: Sequence[Trial]) -> list[Trial]:
-    """Return the trials whose values contradict no hyperparameter that has a single value.
+def comparable(space: Space, trials: Iterable[Trial]) -> Iterator[Trial]:
+    """Yield the trials whose values contradict no hyperparameter that has a single value.
 
     Args:
         space: what is searched; what is held has a domain of size 1 there.
-        trials: all so far. One that was not asked for what is held contradicts nothing.
+        trials: in any order. One that was not asked for what is held contradicts nothing.
     """
     held = {h.key: h.domain for h in space if h.domain.size == 1}
-    if not held:
-        return list(trials)
-    return [
-        trial
-        for trial in trials
-        if all(held[k].contains(v) for k, v in flat(trial.values).items() if k in held)
-    ]
+    for trial in trials:
+        if not held or all(held[k].contains(v) for k, v in flat(trial.values).items() if k in held):
+            yield trial

@@ -1,9 +1,6 @@
-"""Configurations that no trial has had, where some hyperparameters stand behind an ``if``.
+"""Configurations that no trial has had: the first of some candidates, or what a space has left.
 
-A trial's values are what its model function asked for. A configuration that agrees with all of them
-leads to the same questions, and to the same model, whatever else it says. So it has been tried when
-*some trial's values are all in it*, not only when they are equal: of the momentum that only one
-optimizer has, the others have been tried with every value.
+What counts as tried, `tunedeco.trials` says.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,28 +11,11 @@ from tunedeco.domains import Domain, Value
 from tunedeco.errors import HyperparameterError
 from tunedeco.oracles.base import Done, Start
 from tunedeco.space import Space, Values, nested
-from tunedeco.trial import Trial, configuration_key
+from tunedeco.trial import Trial
+from tunedeco.trials import tried
 
 LOOK = 64
 """How many candidates to offer: more would cost more than to search the space for what is left."""
-
-
-Tried = Mapping[tuple[tuple[str, str], ...], Mapping[str, int]]
-"""By what trials asked for, and then by the key of their values: the number of one."""
-
-
-def tried(trials: Iterable[Trial]) -> Tried:
-    """Return what has been tried, to be looked up by `had`."""
-    found: dict[tuple[tuple[str, str], ...], dict[str, int]] = {}
-    for trial in trials:
-        found.setdefault(trial.asked, {}).setdefault(trial.key, trial.number)
-    return found
-
-
-def had(values: Values, known: Tried) -> int | None:
-    """Return the number of a trial that had a configuration; None if it has not been tried."""
-    numbers = (by_key.get(_part(values, asked) or "") for asked, by_key in known.items())
-    return next((number for number in numbers if number is not None), None)
 
 
 def first_untried(
@@ -51,20 +31,10 @@ def first_untried(
     """
     known = tried(trials)
     for values in candidates:
-        if had(values, known) is None:
+        if known.had(values) is None:
             return Start(values)
     left = _left([h.domain for h in space], 0, _clauses(space, trials), draw)
     return Done() if left is None else Start(nested(zip(space, left, strict=True)))
-
-
-def _part(values: Values, asked: Iterable[tuple[str, str]]) -> str | None:
-    """Return the key of a part of a configuration; None where it lacks some of that part."""
-    part: dict[str, dict[str, Value]] = {}
-    for group, name in asked:
-        if name not in values.get(group, {}):
-            return None
-        part.setdefault(group, {})[name] = values[group][name]
-    return configuration_key(part)
 
 
 _Clause = Mapping[int, Value]  # place in the space -> value: what agrees with all of it is tried

@@ -116,7 +116,7 @@ class Wrapper(ABC):
         What it has reached counts, or the most promising would be missing while they are trained.
         """
         if trial.state in UNFINISHED and self._goes_on(trial):
-            return replace(trial, state=State.COMPLETED, until=reached(trial))
+            return trial.but(state=State.COMPLETED, until=reached(trial))
         return trial
 
     def _goes_on(self, trial: Trial) -> bool:

@@ -8,7 +8,6 @@ from tunedeco.enqueued import waiting
 from tunedeco.events import Enqueued, Extended
 from tunedeco.journal.search_state import SearchState
 from tunedeco.space import flat
-from tunedeco.trial import State
 from tunedeco.units import duration
 from tunedeco.warm_starts import TakenOver
 
@@ -46,8 +45,7 @@ def enqueued(
             if labels:
                 yield f"  {what}: {', '.join(labels)}"
     queue = [values for event in events for values in event.configurations]
-    trials = [trial for trial in state.trials if trial.state is not State.OUTSIDE]
-    for one in waiting(queue, state.space, flat(state.pinned), trials):
+    for one in waiting(queue, state.space, flat(state.pinned), state.inside):
         if one.trial is not None:
             yield f"not tried again, since trial {one.trial} had it: {one.values}"
         elif one.whole is None:

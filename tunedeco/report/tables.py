@@ -8,7 +8,7 @@ from tunedeco import exporting, pareto, text
 from tunedeco.errors import NoTrialError
 from tunedeco.events import Created
 from tunedeco.journal.search_state import SearchState
-from tunedeco.trial import UNFINISHED, State, Trial
+from tunedeco.trial import State, Trial
 from tunedeco.units import duration
 
 _MOST = 10**4000  # Python prints no number of more than 4,300 digits
@@ -254,8 +254,7 @@ def epochs_left(state: SearchState) -> int | None:
         # no trial trains more, and some train less
         executions = state.created.executions
         ahead = (trials - len(state.trials)) * budgets["max_epochs"] * executions
-        going = (t for t in state.trials if t.state in UNFINISHED)
-        limits.append(max(ahead, 0) + sum(t.epochs_left for t in going))
+        limits.append(max(ahead, 0) + sum(t.epochs_left for t in state.inside.unfinished))
     return max(min(limits), 0) if limits else None
 
 
