@@ -75,14 +75,15 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
                 draw.shuffle(order[start : start + self._batch_size])
         elif self._shuffle:
             draw.shuffle(order)
-        self._order = order
+        self.order = order
+        """Of the samples, in this epoch."""
 
     def __len__(self) -> int:
         return self.batches - self.first_step
 
     def __getitem__(self, step: int) -> tuple[Any, ...]:
         step += self.first_step
-        chosen = self._order[step * self._batch_size : (step + 1) * self._batch_size]
+        chosen = self.order[step * self._batch_size : (step + 1) * self._batch_size]
         batch = tuple(keras.tree.map_structure(lambda a: a[chosen], self._arrays))
         if self._augment is None:
             return batch

@@ -7,8 +7,6 @@ clean Keras state and from seeds of its own, so that a trial does not depend on 
 
 import contextlib
 import copy
-import errno
-import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,11 +18,12 @@ import keras
 
 from tunedeco import tracing
 from tunedeco.abstract import Size, size_of, unless_larger
-from tunedeco.errors import CheckpointError, ConfigurationError, JournalError, NeedsWeights
+from tunedeco.errors import CheckpointError, ConfigurationError, NeedsWeights
 from tunedeco.events import Built, Ended, Resumed
 from tunedeco.executors import checkpoints, devices
 from tunedeco.executors.base import Emit, Interrupted, Slice
 from tunedeco.executors.data import Callbacks, FitData, input_spec
+from tunedeco.executors.failures import failure
 from tunedeco.executors.loop import Context, Train
 from tunedeco.executors.models import (
     Made,
@@ -52,6 +51,20 @@ class Held:
     run: tuple[int, int]
     """The trial's number, and that of the execution."""
     made: Made
+
+
+@final
+@dataclass(frozen=True)
+class Opened:
+    """A trial whose model is made, and whose training can begin, or go on."""
+
+    job: Job
+    made: Made
+    data: FitData
+    """Of this execution."""
+    start: Snapshot
+    callbacks: Sequence[keras.callbacks.Callback]
+    """The user's."""
 
 
 @final
@@ -120,19 +133,10 @@ class KerasExecutor:
             return
         with self._session(work):
             try:
-                end = self._train(work, emit)
-            except (ConfigurationError, JournalError, CheckpointError, Interrupted):
-                raise  # it concerns the search, and would be the same in every trial
-            except Exception as error:
-                if _of_the_disk(error):
-                    msg = (
-                        f"a callback cannot write ({error}); nothing is lost: make room and run "
-                        "the search again"
-                    )
-                    raise CheckpointError(msg) from error
-                # whatever user code raises fails its trial
-                run = work.trial
-                end = Ended(run.number, State.FAILED, describe(error), run.execution)
+                opened = self.opened(work, emit)
+                end = opened if isinstance(opened, Ended) else self.trained(opened)
+            except Exception as error:  # noqa: BLE001 (which says whom it concerns)
+                end = failure(error, work.trial)
         emit(end)  # out here: whoever hears of the end does not fail the trial
 
     def interrupt(self) -> None:
@@ -167,7 +171,8 @@ class KerasExecutor:
             with devices.precision(self.policy):  # which gives the user's policy back
                 forget()
 
-    def _train(self, work: Slice, emit: Emit) -> Ended:
+    def opened(self, work: Slice, emit: Emit) -> Opened | Ended:
+        """Make the model of a slice; or return its end, where there is nothing to train."""
         trial = work.trial
         begun = trial.parameters is not None or bool(trial.checkpoints)
         reached = self._latest(trial)
@@ -208,18 +213,19 @@ class KerasExecutor:
         )
         if begun:
             emit(Resumed(trial.number, start.epoch, start.step, trial.execution))
-        try:
-            callbacks = self._callbacks_for(job.trial, made)
-            reached = self._trained(job, made, data, start, callbacks)
-        except TooLarge as rejection:
-            message = {"message": str(rejection)}
-            return Ended(trial.number, State.REJECTED, message, trial.execution)
+        return Opened(job, made, data, start, self._callbacks_for(job.trial, made))
+
+    def trained(self, opened: Opened) -> Ended:
+        """Train a slice to its end."""
+        work = opened.job.work
+        trial = work.trial
+        reached = self._trained(opened)
         # Keras may have been told elsewhere to train fewer epochs
         end = ended(reached, work) or State.COMPLETED
         # what a user's own code may have changed of the model is in no checkpoint
-        plain = all(type(callback).__module__.startswith("keras.") for callback in callbacks)
+        plain = all(type(callback).__module__.startswith("keras.") for callback in opened.callbacks)
         if plain and self._train_fn is None and not reached.meta.get("stop"):
-            self._held = Held(_run(work), made)
+            self._held = Held(_run(work), opened.made)
         return Ended(trial.number, end, execution=trial.execution)
 
     def _began(
@@ -242,15 +248,9 @@ class KerasExecutor:
 
         return began
 
-    def _trained(
-        self,
-        job: Job,
-        made: Made,
-        data: FitData,
-        start: Snapshot,
-        callbacks: Sequence[keras.callbacks.Callback],
-    ) -> Snapshot:
+    def _trained(self, opened: Opened) -> Snapshot:
         """Train to the end of a slice; return what was reached."""
+        job, made, data, start = opened.job, opened.made, opened.data, opened.start
         seed = job.work.seed
         if self._train_fn is not None:
             context = Context(made.model, job, data, data.feed(seed, job.trial), made.arguments)
@@ -258,7 +258,7 @@ class KerasExecutor:
             tracing.run_in(replace(made.trace, answer=_unknown), train)
             return context.recorder.snapshot
         arguments, feed = data.arguments(seed, job.trial)
-        watch = Watch(job, callbacks, feed)
+        watch = Watch(job, opened.callbacks, feed)
         watch.recorder.go_on_from(start)
         watch.train(made.model, arguments)
         return watch.recorder.snapshot
@@ -379,20 +379,3 @@ def _copied(callback: keras.callbacks.Callback) -> keras.callbacks.Callback:
             "pass callbacks=lambda trial: [...] that makes new ones"
         )
         raise ConfigurationError(msg) from error
-
-
-def _of_the_disk(error: BaseException) -> bool:
-    """Return whether an error is of the disk: it would be the same in every trial."""
-    full = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
-    # HDF5, which Keras writes weights with, says the number in its text only
-    named = any(f"errno = {number}," in str(error) for number in full)
-    return isinstance(error, OSError) and (error.errno in full or named)
-
-
-def describe(error: BaseException) -> dict[str, str]:
-    """Return an exception as the journal keeps it."""
-    return {
-        "type": type(error).__name__,
-        "message": str(error),
-        "traceback": "".join(traceback.format_exception(error)),
-    }

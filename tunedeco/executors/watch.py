@@ -66,8 +66,6 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
             CheckpointError: a checkpoint cannot be written, or is of another model.
             ConfigurationError: a checkpoint within an epoch is of other data.
         """
-        functions = tuple(o for o in self._job.objectives if o.measure is not None)
-        measuring = [Measuring(functions)] if functions else []
         while self.recorder.ended is None:
             start = self.recorder.snapshot
             if self._feed is not None:
@@ -78,20 +76,32 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
                 ):
                     # TensorFlow makes the metrics' variables in the first batch, and not before
                     model.test_on_batch(*self._feed[0])
-            start.restore(model)
-            for callback in self._callbacks:
-                if start.meta and isinstance(callback, keras.callbacks.CSVLogger):
-                    callback.append = True  # else it would begin its file anew
+            self.put_back(model)
             model.fit(
                 **arguments,
                 initial_epoch=start.epoch,
                 # the rest of an epoch is a fit of its own: it has fewer batches than the others
                 epochs=start.epoch + 1 if start.step else self._job.work.until,
-                callbacks=[*measuring, *self._callbacks, self],
+                callbacks=self.all,
                 verbose=0,
             )
             if self.recorder.snapshot is start:  # Keras was told elsewhere to train no epochs
                 break
+
+    @property
+    def all(self) -> list[keras.callbacks.Callback]:
+        """All that are to see the training, in order; itself the last of them."""
+        functions = tuple(o for o in self._job.objectives if o.measure is not None)
+        measuring = [Measuring(functions)] if functions else []
+        return [*measuring, *self._callbacks, self]
+
+    def put_back(self, model: keras.Model) -> None:
+        """Put a model, before it is trained, into the state from which that goes on."""
+        start = self.recorder.snapshot
+        start.restore(model)
+        for callback in self._callbacks:
+            if start.meta and isinstance(callback, keras.callbacks.CSVLogger):
+                callback.append = True  # else it would begin its file anew
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
         if self.model.built:
