@@ -292,9 +292,7 @@ class Tuner:
         }
         check_counts(optional=True, vectorise=vectorise)
         if vectorise is not None and workers is not None:
-            msg = (
-                "workers= trains in several processes and vectorise= in this one: give one of them"
-            )
+            msg = "workers= trains in processes, and vectorise= in this one: give one of them"
             raise ConfigurationError(msg)
         own_loop = self.train_fn is not None
         _check_own_loop(own_loop, options | {"callbacks": callbacks})
@@ -327,7 +325,10 @@ class Tuner:
                 "train_fn": self.train_fn,
             }
             if vectorise is not None:
-                from tunedeco.executors.vectorised import VectorisedExecutor
+                from tunedeco.executors import alone
+
+                alone.check(arguments["data"], self.objectives, self.train_fn)
+                from tunedeco.executors.vectorised import VectorisedExecutor  # which needs JAX
 
                 executor = VectorisedExecutor(vectorise, **arguments)
                 self._search(executor, groups, freeze or {}, verbose)

@@ -90,6 +90,8 @@ def _of_the_model(model: keras.Model, memory: int | None) -> Iterator[str]:
         yield "its model is compiled to run without jit_compile"
     for name in (name for name in _STEPS if not _is_keras(model, name)):
         yield f"its model has {name} of its own"
+    if program_of(model) is None:
+        yield "it is not known what its program depends on"
     if memory is not None and size_of(model).training_bytes > memory:
         yield "so many of its models need more than max_memory"
 

@@ -71,12 +71,9 @@ class VectorisedExecutor:
 
     Args:
         lanes: how many.
-        data: what they train on.
+        data: what they train on; `alone.check` has nothing against it.
         objectives: what is watched.
         settings: the other arguments of `KerasExecutor`.
-
-    Raises:
-        ConfigurationError: this search cannot be vectorised; says why.
     """
 
     def __init__(
@@ -86,7 +83,6 @@ class VectorisedExecutor:
         objectives: Objectives,
         **settings: Any,  # noqa: ANN401 (see there)
     ) -> None:
-        alone.check(data, objectives, settings.get("train_fn"))
         self.capacity = lanes
         self._alone = KerasExecutor(data=data, objectives=objectives, **settings)
         self._memory = devices.resolve_memory(settings.get("max_memory", "auto"))
@@ -222,9 +218,6 @@ class VectorisedExecutor:
         if reason := alone.reason(opened, self._given, memory):
             raise _Alone(reason)
         same = alone.program_of(model)
-        if same is None:
-            msg = "it is not known what its program depends on"
-            raise _Alone(msg)
         feed = data.feed(job.work.seed, job.trial)
         assert feed is not None
         model._symbolic_build(data_batch=feed[0])  # noqa: SLF001 (what fit begins with)
