@@ -87,16 +87,24 @@ def model_fn() -> keras.Model:
     return model
 
 
-def search(tuner: Tuner, arrays: Arrays, *more: Any, vectorise: int | None = 2) -> Tuner:
+def search(
+    tuner: Tuner, arrays: Arrays, *more: Callable[[], Any], vectorise: int | None = 2
+) -> Tuner:
     """Search two at a time, with callbacks that end trials early and change learning rates."""
-    reduce = keras.callbacks.ReduceLROnPlateau("loss", patience=0, factor=0.5, min_delta=0.1)
-    stop = keras.callbacks.EarlyStopping("val_loss", patience=1, restore_best_weights=True)
+
+    def callbacks(trial: Any) -> list[keras.callbacks.Callback]:
+        return [
+            keras.callbacks.ReduceLROnPlateau("loss", patience=0, factor=0.5, min_delta=0.1),
+            keras.callbacks.EarlyStopping("val_loss", patience=1, restore_best_weights=True),
+            *(make() for make in more),
+        ]
+
     tuner.search(
         *arrays,
         validation_split=0.25,
         batch_size=20,  # of 72 samples: the last batch is smaller
         validation_batch_size=24,
-        callbacks=lambda trial: [reduce, stop, *more],
+        callbacks=callbacks,
         vectorise=vectorise,
         verbose=0,
     )
@@ -130,9 +138,9 @@ def test_each_ends_as_it_would_alone(
     for ours, theirs in zip(found, expected, strict=True):
         assert ours[:3] == theirs[:3]
         assert ours[4] == theirs[4]
-        for (number, logs), (other, alone) in zip(ours[5], theirs[5], strict=True):
+        for (number, logs), (other, expected_logs) in zip(ours[5], theirs[5], strict=True):
             assert number == other
-            assert logs == pytest.approx(alone, rel=1e-4, nan_ok=True)
+            assert logs == pytest.approx(expected_logs, rel=1e-4, nan_ok=True)
     for weights, others in zip(
         vectorised.best_model().get_weights(), plain.best_model().get_weights(), strict=True
     ):
@@ -143,25 +151,16 @@ class Stop(BaseException):
     """What a test raises where a process would die."""
 
 
-class At(keras.callbacks.Callback):
-    """Does something once, at the end of the nth epoch of any trial, or at its beginning."""
+def at(nth: int, act: Callable[[], None], *, begin: bool = False) -> Callable[[], Any]:
+    """Return what makes callbacks of which one acts: in the nth epoch that begins, or ends."""
+    left = iter(range(nth, 0, -1))
 
-    def __init__(self, nth: int, act: Callable[[], None], *, begin: bool = False) -> None:
-        super().__init__()
-        self.left, self.act, self.begin = nth, act, begin
+    def count(*_: Any) -> None:
+        if next(left, None) == 1:
+            act()
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        if self.begin:
-            self.count()
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        if not self.begin:
-            self.count()
-
-    def count(self) -> None:
-        self.left -= 1
-        if self.left == 0:
-            self.act()
+    name = "on_epoch_begin" if begin else "on_epoch_end"
+    return lambda: keras.callbacks.LambdaCallback(**{name: count})
 
 
 @on_jax
@@ -175,7 +174,7 @@ def test_killed_it_goes_on(
 
     for nth in (2, 3):
         with pytest.raises(Stop):
-            search(three(make_tuner, "run"), arrays, At(nth, die))
+            search(three(make_tuner, "run"), arrays, at(nth, die))
     assert repr(numbers(search(three(make_tuner, "run"), arrays))) == together
 
 
@@ -194,7 +193,7 @@ def test_a_signal(
     act = lambda: os.kill(os.getpid(), signal.SIGTERM)
     tuner = three(make_tuner, "run")
     with pytest.raises(SystemExit):
-        search(tuner, arrays, At(3, act, begin=begin))
+        search(tuner, arrays, at(3, act, begin=begin))
     assert [len(trial.epochs) for trial in tuner.trials] == ([1, 1, 0] if begin else [2, 1, 1])
     assert repr(numbers(search(three(make_tuner, "run"), arrays))) == together
 
@@ -216,6 +215,26 @@ def test_what_cannot_be_done_together_is_done_alone(arrays: Arrays, make_tuner: 
     assert [trial.state for trial in tuner.trials] == ["completed"]
 
 
+@on_jax
+def test_callbacks_are_not_shared(arrays: Arrays, make_tuner: MakeTuner) -> None:
+    """A callback that two trials would share is refused: it would take one for the other."""
+    one = keras.callbacks.EarlyStopping("loss")
+    with pytest.raises(ConfigurationError, match="EarlyStopping of trial 1 is that of trial 0"):
+        three(make_tuner, "run").search(
+            *arrays,
+            validation_split=0.25,
+            batch_size=20,
+            validation_batch_size=24,
+            callbacks=lambda trial: [one],
+            vectorise=2,
+            verbose=0,
+        )
+
+
+class Own(keras.Sequential):
+    pass
+
+
 class OwnStep(keras.Sequential):
     def train_step(self, *args: Any) -> Any:
         return super().train_step(*args)
@@ -232,7 +251,7 @@ class OwnStep(keras.Sequential):
         ({"callbacks": [keras.callbacks.TerminateOnNaN()]}, "TerminateOnNaN has on_batch_end"),
         ({"kind": OwnStep}, "train_step of its own"),
         ({"compiled": {"run_eagerly": True}}, "without jit_compile"),
-        ({"compiled": {"loss": lambda y, predicted: predicted}}, "not known"),
+        ({"kind": Own}, "not known"),
         ({"memory": 10}, "max_memory"),
     ],
 )

@@ -14,7 +14,7 @@ from typing import Any, final
 
 import keras
 
-from tunedeco.errors import TrainedAlone
+from tunedeco.errors import ConfigurationError, TrainedAlone
 from tunedeco.events import Ended
 from tunedeco.executors import alone, devices
 from tunedeco.executors.base import Emit, Interrupted, Report, Slice
@@ -217,6 +217,7 @@ class VectorisedExecutor:
         memory = None if self._memory is None else self._memory // self.capacity
         if reason := alone.reason(opened, self._given, memory):
             raise _Alone(reason)
+        self._check_callbacks(opened)
         same = alone.program_of(model)
         feed = data.feed(job.work.seed, job.trial)
         assert feed is not None
@@ -233,6 +234,17 @@ class VectorisedExecutor:
         )
         callbacks.on_train_begin()
         return _Lane(job.work, model, feed, watch, callbacks, program)
+
+    def _check_callbacks(self, opened: Opened) -> None:
+        for lane in self._lanes:
+            for callback in opened.callbacks:
+                if callback in lane.callbacks.callbacks:
+                    msg = (
+                        f"the callback {type(callback).__name__} of trial "
+                        f"{opened.job.trial.number} is that of trial {lane.work.trial.number}, "
+                        "which is trained together with it: make new ones for each trial"
+                    )
+                    raise ConfigurationError(msg)
 
     def _program(self, same: Hashable, model: keras.Model, data: FitData, feed: Feed) -> Program:
         """Return the program that trains a model.
