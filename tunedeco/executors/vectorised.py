@@ -24,7 +24,7 @@ from tunedeco.executors.feed import Feed
 from tunedeco.executors.keras import KerasExecutor, Opened
 from tunedeco.executors.lanes import Program, on_device
 from tunedeco.executors.models import clear_session, forget
-from tunedeco.executors.recorder import SHARE, Pace
+from tunedeco.executors.recorder import Pace
 from tunedeco.executors.watch import Watch
 from tunedeco.objectives import Objectives
 
@@ -223,8 +223,7 @@ class VectorisedExecutor:
         assert feed is not None
         model._symbolic_build(data_batch=feed[0])  # noqa: SLF001 (what fit begins with)
         program = self._program(same, model, data, feed)
-        # together they take no more time for checkpoints than one does alone
-        job = replace(job, pace=Pace(share=SHARE / self.capacity))
+        job = replace(job, pace=Pace(among=self.capacity))
         watch = Watch(job, opened.callbacks, feed)
         watch.recorder.go_on_from(opened.start)
         watch.put_back(model)
