@@ -8,6 +8,7 @@ losses of the last epoch are apart. JAX only; it runs on whatever device JAX fin
 """
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -117,7 +118,7 @@ def main():
     if options.one:
         one(options)
         return
-    for line in [*rows(options), ""]:
+    for line in itertools.chain(rows(options), [""]):
         print(line, flush=True)
         if options.out:
             with options.out.open("a") as file:
