@@ -24,6 +24,7 @@
     └── TooManyFailures                    trial after trial failed; carries the last traceback
 
     NeedsWeights (UserWarning)             a model cannot be built without its weights
+    TrainedAlone (UserWarning)             a trial cannot be trained together with others
 
 What the user's own ``model_fn`` raises is never wrapped: when the user calls it, and when it is
 traced before a search, it passes through as it is. Inside a trial it is journalled with its
@@ -109,3 +110,7 @@ class TooManyFailures(TunedecoError):
 
 class NeedsWeights(UserWarning):
     """A function cannot build its model without weights, so they are allocated to look at it."""
+
+
+class TrainedAlone(UserWarning):
+    """A trial of a search with ``vectorise=`` is trained alone, since there is no other way."""

@@ -233,6 +233,7 @@ class Tuner:
         workers: int | None = None,
         gpus_per_trial: float | None = None,
         trial_timeout: float | str | None = None,
+        vectorise: int | None = None,
         verbose: int = 1,
     ) -> None:
         """Search until a budget is spent, or the space; continue what the directory holds.
@@ -263,6 +264,9 @@ class Tuner:
                 to share one, or 0 for none; None deals all there are out evenly.
             trial_timeout: how long a worker may take over a trial, from one decision of the oracle
                 to the next, before the trial fails: seconds, or text such as ``"10m"``.
+            vectorise: how many trials to train at once as one program, those whose models differ
+                only in what is kept in variables; None trains one after the other. For many small
+                models on one GPU, with arrays, on JAX only; see ``docs/training.md``.
             verbose: 0 for silence, 1 for progress.
 
         Raises:
@@ -286,6 +290,10 @@ class Tuner:
             "validation_batch_size": validation_batch_size,
             "validation_freq": validation_freq,
         }
+        check_counts(optional=True, vectorise=vectorise)
+        if vectorise is not None and workers is not None:
+            msg = "workers= trains in processes, and vectorise= in this one: give one of them"
+            raise ConfigurationError(msg)
         own_loop = self.train_fn is not None
         _check_own_loop(own_loop, options | {"callbacks": callbacks})
         with contextlib.ExitStack() as stack:
@@ -316,7 +324,15 @@ class Tuner:
                 "max_memory": self.max_memory,
                 "train_fn": self.train_fn,
             }
-            if pool is None:
+            if vectorise is not None:
+                from tunedeco.executors import alone
+
+                alone.check(arguments["data"], self.objectives, self.train_fn)
+                from tunedeco.executors.vectorised import VectorisedExecutor  # which needs JAX
+
+                executor = VectorisedExecutor(vectorise, **arguments)
+                self._search(executor, groups, freeze or {}, verbose)
+            elif pool is None:
                 self._search(KerasExecutor(**arguments), groups, freeze or {}, verbose)
             else:
                 pool.furnish(**setup.parts(**arguments))

@@ -80,7 +80,7 @@ def test_what_fit_takes_is_tuned(
     arrays: Arrays, make_tuner: MakeTuner, numbers: Numbers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Batch size, epochs, callbacks and augmentation are the trial's own, also after a crash."""
-    monkeypatch.setattr("tunedeco.executors.recorder.SHARE", 1e9)  # a checkpoint at each epoch
+    monkeypatch.setattr("tunedeco.executors.recorder._SHARE", 1e9)  # a checkpoint at each epoch
 
     def run(directory: str, *more: keras.callbacks.Callback) -> Tuner:
         settings = {"max_trials": 2, "max_epochs": 5, "oracle": "grid", "directory": directory}

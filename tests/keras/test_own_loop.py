@@ -72,7 +72,7 @@ def search(tuner: Tuner, arrays: Arrays) -> Tuner:
 
 @pytest.fixture(autouse=True)
 def _checkpoints_at_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tunedeco.executors.recorder.SHARE", 1e9)
+    monkeypatch.setattr("tunedeco.executors.recorder._SHARE", 1e9)
 
 
 @pytest.fixture(scope="module")

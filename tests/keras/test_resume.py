@@ -239,7 +239,7 @@ def test_a_model_that_only_training_builds(
     arrays: Arrays, make_tuner: MakeTuner, numbers: Numbers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A model that cannot be built before it trains goes on from its checkpoint all the same."""
-    monkeypatch.setattr("tunedeco.executors.recorder.SHARE", 1e9)  # a checkpoint at each epoch
+    monkeypatch.setattr("tunedeco.executors.recorder._SHARE", 1e9)  # a checkpoint at each epoch
     begun: list[int] = []
     count = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: begun.append(epoch))
 

@@ -150,7 +150,7 @@ def prepare(
         names = ("x", "y", "sample_weight")
         _check_lengths(dict(zip(names, validation_data, strict=False)), "validation")
     given = tuple(part for part in (x, y, sample_weight) if part is not None)
-    arrays = _numpy_tree(given)
+    arrays = numpy_tree(given)
     if arrays is None and len(given) > 1:
         options |= {"y": y, "sample_weight": sample_weight}
     split = options.pop("validation_split", 0.0)
@@ -286,13 +286,13 @@ def spec(tree: Any) -> Any:  # noqa: ANN401 (a tree)
     return {"shape": [None, *shape[1:]], "dtype": dtype}
 
 
-def _numpy_tree(tree: Any) -> Any:  # noqa: ANN401 (a tree)
+def numpy_tree(tree: Any) -> Any:  # noqa: ANN401 (a tree)
     """Return a tree of arrays as NumPy's, as `fit` converts them; None if one cannot be."""
     if isinstance(tree, Mapping):
-        inner = {name: _numpy_tree(branch) for name, branch in tree.items()}
+        inner = {name: numpy_tree(branch) for name, branch in tree.items()}
         return None if any(branch is None for branch in inner.values()) else inner
     if isinstance(tree, (tuple, list)):
-        branches = tuple(map(_numpy_tree, tree))
+        branches = tuple(map(numpy_tree, tree))
         return None if any(branch is None for branch in branches) else branches
     if keras.ops.is_tensor(tree) or hasattr(tree, "to_numpy") or hasattr(tree, "__jax_array__"):
         tree = np.asarray(tree)

@@ -23,8 +23,7 @@ from tunedeco.objectives import Objectives
 from tunedeco.randomness import training_seed
 from tunedeco.trial import Checkpoint, Epoch, State, Trial
 
-SHARE = 0.02
-"""Of the time spent training that checkpoints may take."""
+_SHARE = 0.02  # of the time spent training that checkpoints may take
 
 Stored = tuple[Arrays, dict[str, Any]]
 """Something as arrays, and JSON for the rest of it."""
@@ -62,12 +61,13 @@ class Pace:
     """Seconds that the latest one took."""
     latest: float = field(default_factory=time.monotonic)
     """When it was done."""
-    share: float = field(default_factory=lambda: SHARE)
+    among: int = 1
+    """How many train at the same time: together they take no larger share."""
 
     @property
     def due(self) -> bool:
         """Whether enough time has been trained since the latest to pay for another."""
-        return (time.monotonic() - self.latest) * self.share >= self.cost
+        return (time.monotonic() - self.latest) * _SHARE >= self.cost * self.among
 
 
 def ended(reached: Snapshot, work: Slice) -> State | None:
