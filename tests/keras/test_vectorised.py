@@ -231,10 +231,6 @@ def test_callbacks_are_not_shared(arrays: Arrays, make_tuner: MakeTuner) -> None
         )
 
 
-class Own(keras.Sequential):
-    pass
-
-
 class OwnStep(keras.Sequential):
     def train_step(self, *args: Any) -> Any:
         return super().train_step(*args)
@@ -251,7 +247,6 @@ class OwnStep(keras.Sequential):
         ({"callbacks": [keras.callbacks.TerminateOnNaN()]}, "TerminateOnNaN has on_batch_end"),
         ({"kind": OwnStep}, "train_step of its own"),
         ({"compiled": {"run_eagerly": True}}, "without jit_compile"),
-        ({"kind": Own}, "not known"),
         ({"memory": 10}, "max_memory"),
     ],
 )

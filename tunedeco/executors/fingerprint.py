@@ -39,7 +39,9 @@ _LEFT_OUT: Mapping[type, frozenset[str]] = {
     # a second list of what the attributes hold
     keras.Layer: frozenset({"_tracker", "_lock", "_thread_local", "_path", "_initializer_seed"}),
     keras.Model: frozenset({"_distribute_strategy", "_nodes"}),
-    keras.optimizers.Optimizer: frozenset({"_tracker", "_distribution_strategy"}),
+    keras.optimizers.Optimizer: frozenset(
+        {"_tracker", "_distribution_strategy", "_trainable_variables_indices"}
+    ),
     keras.metrics.Metric: frozenset({"_tracker"}),
     # decides what variables begin with, and nothing after
     keras.initializers.Initializer: frozenset({"seed", "_init_seed"}),

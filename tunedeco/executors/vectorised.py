@@ -215,14 +215,14 @@ class VectorisedExecutor:
             _Alone: it can have none.
         """
         model, data, job = opened.made.model, opened.data, opened.job
-        memory = None if self._memory is None else self._memory // self.capacity
-        if reason := alone.reason(opened, self._given, memory):
-            raise _Alone(reason)
-        self._check_callbacks(opened)
         same = fingerprint(model, opened.made.rates)
         if same is None:
             msg = "it is not known what its program depends on"
             raise _Alone(msg)
+        memory = None if self._memory is None else self._memory // self.capacity
+        if reason := alone.reason(opened, self._given, memory):
+            raise _Alone(reason)
+        self._check_callbacks(opened)
         feed = data.feed(job.work.seed, job.trial)
         assert feed is not None
         model._symbolic_build(data_batch=feed[0])  # noqa: SLF001 (what fit begins with)
