@@ -234,6 +234,7 @@ class Tuner:
         gpus_per_trial: float | None = None,
         trial_timeout: float | str | None = None,
         vectorise: int | None = None,
+        share_programs: bool = True,
         verbose: int = 1,
     ) -> None:
         """Search until a budget is spent, or the space; continue what the directory holds.
@@ -267,6 +268,8 @@ class Tuner:
             vectorise: how many trials to train at once as one program, those whose models differ
                 only in what is kept in variables; None trains one after the other. For many small
                 models on one GPU, with arrays, on JAX only; see ``docs/training.md``.
+            share_programs: whether trials whose models differ in the values of variables alone are
+                trained by one compiled program, to the same numbers; see ``docs/training.md``.
             verbose: 0 for silence, 1 for progress.
 
         Raises:
@@ -323,6 +326,7 @@ class Tuner:
                 "max_parameters": self.max_parameters,
                 "max_memory": self.max_memory,
                 "train_fn": self.train_fn,
+                "share_programs": share_programs,
             }
             if vectorise is not None:
                 from tunedeco.executors import alone

@@ -227,23 +227,21 @@ def test_a_shared_program_gives_the_same_numbers(
     arrays: tuple[np.ndarray, np.ndarray],
     make_tuner: Callable[..., Tuner],
     made: list[bool],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With and without sharing, a search ends with the same logs and the same checkpoints.
 
     Only what differs in width has a program of its own.
     """
 
-    def searched(directory: str) -> Any:
-        tuner = make_tuner(model_fn, oracle="random", max_trials=6, directory=directory)
-        tuner.search(*arrays, validation_split=0.25, verbose=0)
+    def searched(*, share: bool) -> Any:
+        tuner = make_tuner(model_fn, oracle="random", max_trials=6, directory=f"{share}")
+        tuner.search(*arrays, validation_split=0.25, verbose=0, share_programs=share)
         return [(t.values, [e.logs for e in t.epochs], t.checkpoints[-1]) for t in tuner.trials]
 
-    shared = searched("shared")
+    shared = searched(share=True)
     programs = {values["dense"]["width"] for values, *_ in shared}
     assert made.count(False) == len(programs)
-    monkeypatch.setattr("tunedeco.executors.programs._sharable", lambda _: False)
-    assert shared == searched("fresh")
+    assert shared == searched(share=False)
     assert made.count(False) == len(programs) + 6
 
 

@@ -73,6 +73,7 @@ class KerasExecutor:
         max_parameters: larger models are turned away; None means any size.
         max_memory: models that need more of it to train are turned away; as in `Tuner`.
         train_fn: the user's own training loop, in place of `fit`.
+        share_programs: whether models may be trained by the programs of others.
     """
 
     capacity = 1
@@ -89,6 +90,7 @@ class KerasExecutor:
         max_parameters: int | None = None,
         max_memory: int | str | None = "auto",
         train_fn: Train | None = None,
+        share_programs: bool = True,
     ) -> None:
         self._objectives = objectives
         inputs = input_spec(data)
@@ -102,7 +104,8 @@ class KerasExecutor:
         self._warned = False
         self._work: Slice | None = None
         memory = self._max_memory
-        self._programs = Programs(math.inf if memory is None else memory / _KEPT)
+        kept = math.inf if memory is None else memory / _KEPT
+        self._programs = Programs(kept if share_programs else 0)
         self._pace = Pace()
         self._interrupted = False
 
