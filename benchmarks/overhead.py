@@ -223,13 +223,14 @@ def measure(options) -> list[dict[str, dict[str, Any]]]:
     what = described(options)
     wanted = []
     for number in range(options.rounds):
-        turns = [*METHODS][number % len(METHODS) :] + [*METHODS][: number % len(METHODS)]
+        first = number % len(options.methods)
+        turns = options.methods[first:] + options.methods[:first]
         wanted += [(what, number, method) for method in turns]
     found = results(wanted, run, options.runs)
     for (_, __, method), result in found.items():
         if method != "imports":
             check(method, result["answer"], options)
-    return [{m: found[what, number, m] for m in METHODS} for number in range(options.rounds)]
+    return [{m: found[what, n, m] for m in options.methods} for n in range(options.rounds)]
 
 
 def described(options) -> str:
@@ -252,7 +253,7 @@ def report(rounds: list[dict[str, dict[str, Any]]], options) -> Iterator[str]:
     yield "| | wall | to the loop | CPU | to the loop | peak MiB | val_accuracy |"
     yield "|---|---:|---:|---:|---:|---:|---:|"
     imported = {n: statistics.median(r["imports"][n] for r in rounds) for n in ("wall", "cpu")}
-    for method, label in LABELS.items():
+    for method, label in ((m, label) for m, label in LABELS.items() if m in options.methods):
         cells = []
         for figure in ("wall", "cpu"):
             cells.append(f"{statistics.median(r[method][figure] for r in rounds):.2f}")
@@ -277,10 +278,12 @@ def main() -> None:
     parser.add_argument("--validation", type=int, help="images to validate on; the same")
     parser.add_argument("--epochs", type=int, help="of each configuration; the same")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=[*METHODS], help="some")
     parser.add_argument("--runs", type=Path, help="a file that keeps each run, to go on from")
     parser.add_argument("--out", type=Path, help="a file to add the table to")
     parser.add_argument("--one", choices=METHODS, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    options.methods = list(dict.fromkeys(["imports", "loop", *options.methods]))
     for name, default in KINDS[options.kind][1].items():
         if getattr(options, name) is None:
             setattr(options, name, default)

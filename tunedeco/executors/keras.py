@@ -141,8 +141,7 @@ class KerasExecutor:
 
     def close(self) -> None:
         """Give back the programs that are kept."""
-        with devices.precision(self.policy):  # which gives the user's policy back
-            self._programs.forget()
+        self._programs.forget()
 
     @contextlib.contextmanager
     def _session(self) -> Iterator[None]:
@@ -152,9 +151,8 @@ class KerasExecutor:
             try:
                 yield
             finally:
-                if self._train_fn is None:
-                    keras.utils.clear_session()
-                else:
+                keras.utils.clear_session()
+                if self._train_fn is not None:  # what a user's loop compiles, nobody can keep
                     self._programs.forget()
 
     def opened(self, work: Slice, emit: Emit) -> Opened | Ended:

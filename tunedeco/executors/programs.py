@@ -8,6 +8,7 @@ what comes out is the same to the bit. Whatever has no fingerprint is trained as
 HEAVY: importing this module loads Keras.
 """
 
+import contextlib
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import final
@@ -18,7 +19,7 @@ from tunedeco.abstract import size_of
 from tunedeco.executors import devices
 from tunedeco.executors.data import spec, symbolic
 from tunedeco.executors.fingerprint import fingerprint
-from tunedeco.executors.models import Made, forget
+from tunedeco.executors.models import Made
 from tunedeco.executors.training_state import Arrays, put, take
 
 _MOST = 16
@@ -92,7 +93,7 @@ class Programs:
         """Give back the memory of all programs that were made."""
         self._kept.clear()
         self._compiled = 0
-        forget()
+        devices.forget_programs()
 
 
 def _sharable(made: Made) -> bool:
@@ -116,11 +117,13 @@ def _build(made: Made) -> None:
 
     Then it makes the program of that step once, and not a second time without them.
     """
-    if made.data.arrays is not None:
-        batch = tuple(symbolic(spec(made.data.arrays)))
-        made.model._symbolic_build(data_batch=batch)  # noqa: SLF001 (as fit does on JAX)
-    elif not made.model.optimizer.built:
-        made.model.optimizer.build(made.model.trainable_variables)
+    model = made.model
+    if made.data.arrays is not None and type(model).__module__.startswith("keras."):
+        with contextlib.suppress(Exception):  # fit says what is wrong
+            batch = tuple(symbolic(spec(made.data.arrays)))
+            model._symbolic_build(data_batch=batch)  # noqa: SLF001 (as fit does on JAX)
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
 
 
 def _put_on(program: Program, made: Made) -> None:
