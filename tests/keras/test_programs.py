@@ -53,7 +53,7 @@ class Nosy(layers.Layer):
 
 
 def model(
-    *extra: Any,
+    *extra: Callable[[], Any],
     width: int = 4,
     rate: float = 0.2,
     l2: float = 0.01,
@@ -68,7 +68,7 @@ def model(
             layers.Dense(width, "relu", kernel_regularizer=regularizers.L2(l2)),
             layers.BatchNormalization(),
             layers.Dropout(rate),
-            *extra,
+            *(make() for make in extra),
             layers.Dense(3, "softmax"),
         ]
     )
@@ -103,8 +103,8 @@ def test_models_of_one_program(changed: dict[str, Any]) -> None:
         lambda: model(rate=0.0),
         lambda: model(optimizer=lambda: keras.optimizers.Adam(0.01)),
         lambda: model(l2=0.0),
-        lambda: model(layers.Dense(4)),
-        lambda: model(layers.Dense(4, activity_regularizer="l2")),
+        lambda: model(lambda: layers.Dense(4)),
+        lambda: model(lambda: layers.Dense(4, activity_regularizer="l2")),
         lambda: model(
             optimizer=lambda: keras.optimizers.AdamW(0.01, beta_1=0.8, weight_decay=0.01)
         ),
@@ -123,33 +123,36 @@ def test_models_of_two_programs(changed: Callable[[], keras.Model]) -> None:
 def test_code_of_the_user_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A user's layer is told by its attributes, its closure and the globals that it reads."""
     module = __import__("sys").modules[__name__]
-    plain = key(model(Scaled()))
+    plain = key(model(Scaled))
     assert plain is not None
-    assert plain == key(model(Scaled()))
-    assert plain != key(model(Scaled(3.0)))
+    assert plain == key(model(Scaled))
+    assert plain != key(model(lambda: Scaled(3.0)))
     monkeypatch.setattr(module, "SETTING", 5.0)
-    assert plain != key(model(Scaled()))
+    assert plain != key(model(Scaled))
 
     def closed(factor: float) -> keras.Model:
-        return model(layers.Lambda(lambda x: x * factor))
+        return model(lambda: layers.Lambda(lambda x: x * factor))
 
     assert key(closed(2.0)) == key(closed(2.0)) != key(closed(3.0))
 
 
 def test_what_cannot_be_followed() -> None:
     """What draws in Python, or holds what nobody can look into, has no fingerprint."""
-    assert key(model(Noisy())) is None
-    hidden = Scaled()
-    hidden.numbers = iter([1.0])
-    assert key(model(hidden)) is None
+    assert key(model(Noisy)) is None
+
+    def hiding() -> Scaled:
+        layer = Scaled()
+        layer.numbers = iter([1.0])
+        return layer
+
+    assert key(model(hiding)) is None
 
 
 def test_a_rate_that_is_read() -> None:
     """Where a user's code could read a rate, it is part of the program."""
 
     def nosy(rate: float) -> Any:
-        keras.utils.clear_session()  # or its name would be another each time
-        return key(model(Nosy(layers.Dropout(0.3)), rate=rate))
+        return key(model(lambda: Nosy(layers.Dropout(0.3)), rate=rate))
 
     assert nosy(0.2) == nosy(0.2) != nosy(0.4)
 
@@ -161,7 +164,7 @@ def test_rates_in_variables(policy: str, arrays: tuple[np.ndarray, np.ndarray]) 
     for change in (lambda _: {}, in_variables):
         with devices.precision(policy):
             keras.utils.set_random_seed(1)
-            built = model(layers.Dropout(0.45))
+            built = model(lambda: layers.Dropout(0.45))
             rates = change(built)
         assert not rates or len(rates) == 4
         history = built.fit(*arrays, epochs=2, shuffle=False, verbose=0).history
