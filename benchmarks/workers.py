@@ -86,17 +86,16 @@ def one(options):
 
 def throughput(options):
     found = {}
-    with tempfile.TemporaryDirectory() as root:
-        for _ in range(options.rounds):
-            for workers in options.workers:
-                command = [sys.executable, __file__, *sys.argv[1:], "--one", workers]
-                began = time.monotonic()
-                done = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, check=True)
-                seconds = {"whole": time.monotonic() - began}
-                seconds |= json.loads(done.stdout.splitlines()[-1])
-                found.setdefault(workers, []).append(seconds)
-                load = os.getloadavg()[0]
-                print(f"workers={workers}: {seconds} (load {load:.1f})", file=sys.stderr)
+    for _ in range(options.rounds):
+        for workers in options.workers:
+            command = [sys.executable, __file__, *sys.argv[1:], "--one", workers]
+            began = time.monotonic()
+            done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+            seconds = {"whole": time.monotonic() - began}
+            seconds |= json.loads(done.stdout.splitlines()[-1])
+            found.setdefault(workers, []).append(seconds)
+            load = os.getloadavg()[0]
+            print(f"workers={workers}: {seconds} (load {load:.1f})", file=sys.stderr)
     yield (
         f"{options.trials} trials of {options.epochs} epochs on {options.images} images in batches "
         f"of {options.batch_size}; medians of {options.rounds} rounds; seconds."
