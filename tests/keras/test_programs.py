@@ -1,12 +1,15 @@
 """Trials share compiled programs where nobody can tell: same numbers, fewer programs."""
 
+import random
 from collections.abc import Callable
 from pathlib import Path
+from random import uniform
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from numpy.random import normal
 
 from tunedeco import Choice, Objective, Tuner
 from tunedeco.executors import devices
@@ -23,6 +26,8 @@ pytestmark = [
 layers, regularizers = keras.layers, keras.regularizers
 
 SETTING = 2.0
+TABLE = np.arange(1.0, 4.0)
+DRAW = np.random.default_rng(0)
 
 
 class Scaled(layers.Layer):
@@ -34,11 +39,6 @@ class Scaled(layers.Layer):
 
     def call(self, x: Any) -> Any:
         return x * self.factor * SETTING
-
-
-class Noisy(layers.Layer):
-    def call(self, x: Any) -> Any:
-        return x + np.random.normal()
 
 
 class Nosy(layers.Layer):
@@ -136,9 +136,41 @@ def test_code_of_the_user_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert key(closed(2.0)) == key(closed(2.0)) != key(closed(3.0))
 
 
+@pytest.mark.parametrize(
+    "draws",
+    [
+        lambda: layers.Lambda(lambda x: x + np.random.normal()),
+        lambda: layers.Lambda(lambda x: x + DRAW.random()),
+        lambda: layers.Lambda(lambda x: x + random.random()),
+        lambda: layers.Lambda(lambda x: x + uniform(0, 1)),
+        lambda: layers.Lambda(lambda x: x + normal()),
+    ],
+)
+def test_code_that_draws_in_python(draws: Callable[[], Any]) -> None:
+    """What draws random numbers in Python has no fingerprint: a program would keep them."""
+    assert key(model(draws)) is None
+
+
+def test_code_that_reads_arrays() -> None:
+    """A global array that code names is part of the program."""
+    read = lambda: layers.Lambda(lambda x: x * TABLE[0])
+    assert key(model(read)) == key(model(read)) is not None
+
+
+def test_a_layer_in_common() -> None:
+    """A layer that several models have in common gets one variable for its rate, and no more."""
+    drop = layers.Dropout(0.3, name="common")
+    first = model(lambda: drop)
+    in_variables(first)
+    drop.rate = 0.6
+    second = model(lambda: drop)
+    in_variables(second)
+    assert len(first.variables) == len(second.variables)
+    assert float(drop.variables[-1][0]) == pytest.approx(0.6)
+
+
 def test_what_cannot_be_followed() -> None:
-    """What draws in Python, or holds what nobody can look into, has no fingerprint."""
-    assert key(model(Noisy)) is None
+    """What holds things that nobody can look into has no fingerprint."""
 
     def hiding() -> Scaled:
         layer = Scaled()

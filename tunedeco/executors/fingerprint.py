@@ -18,7 +18,7 @@ import sys
 import types
 import weakref
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, final
 
 import keras
@@ -63,7 +63,7 @@ def fingerprint(model: keras.Model, rates: Owners) -> Hashable | None:
     """
     try:
         return _Walk(rates).tokens((model, _surroundings()))
-    except _Unknown:
+    except Exception:  # noqa: BLE001 (whatever a user's object raises when it is looked at)
         return None
 
 
@@ -88,13 +88,13 @@ class _Walk:
     def tokens(self, root: object) -> Hashable:
         todo: list[Any] = [root]
         while todo:
-            todo.extend(reversed(list(self._visit(todo.pop()))))
+            todo.extend(reversed(self._visit(todo.pop())))
             if len(self._met) > _MOST:
                 raise _Unknown
         # code of the user's could read a rate, and not its variable
         return (*self._tokens, *(self._rates_met if self._user_met else ()))
 
-    def _visit(self, thing: Any) -> Iterable[Any]:  # noqa: ANN401 (anything)
+    def _visit(self, thing: Any) -> Sequence[Any]:  # noqa: ANN401 (anything)
         """Say what a thing is by itself, and return what it consists of."""
         kind = type(thing)
         if thing is None or thing is Ellipsis or kind in (bool, int, str, bytes):
@@ -170,7 +170,7 @@ def _globals_of(function: types.FunctionType) -> list[str]:
     """Return the globals that a function, and those in it, may read.
 
     Raises:
-        _Unknown: it draws random numbers in Python, which a program keeps.
+        _Unknown: it may draw random numbers with NumPy, which a program keeps.
     """
     names: set[str] = set()
     todo = [function.__code__]
@@ -180,7 +180,7 @@ def _globals_of(function: types.FunctionType) -> list[str]:
         todo += [inner for inner in code.co_consts if isinstance(inner, types.CodeType)]
     there = sorted(names & function.__globals__.keys())
     values = [function.__globals__[name] for name in there]
-    if random in values or np.random in values or (np in values and "random" in names):
+    if "random" in names and any(value is np for value in values):
         raise _Unknown
     return there
 
@@ -207,15 +207,15 @@ def _class(kind: type) -> tuple[Hashable, Iterable[Any]]:
         value
         for name, value in sorted(vars(kind).items())
         if not isinstance(value, (types.GetSetDescriptorType, types.MemberDescriptorType))
-        and not name.startswith(
-            ("__doc__", "__module__", "__qualname__", "__dict__", "__weakref__", "_abc_")
-        )
+        and not name.startswith("_abc_")
+        and name not in ("__annotations__", "__dict__", "__doc__", "__weakref__")
     ]
     return ("class", kind), [*kind.__bases__, *own]  # itself: another of the same name may differ
 
 
 def _module(module: types.ModuleType) -> tuple[Hashable, Iterable[Any]]:
-    if module.__name__.partition(".")[0] not in _LIBRARIES:
+    library = module.__name__.partition(".")[0] in _LIBRARIES
+    if not library or module in (random, np.random):  # what is drawn there, a program keeps
         raise _Unknown
     return ("module", module.__name__), ()
 
@@ -233,7 +233,8 @@ def _object(thing: Any, without: Iterable[str] = ()) -> tuple[Hashable, Iterable
     left_out = {name for of, names in _LEFT_OUT.items() if isinstance(thing, of) for name in names}
     left_out.update(without)
     held = dict(_attributes(thing))
-    if not held and not hasattr(thing, "__dict__"):  # its state, if any, is out of sight
+    hidden = not held and not hasattr(thing, "__dict__")  # its state, if any, is out of sight
+    if hidden or isinstance(thing, random.Random):
         raise _Unknown
     kept = sorted(held.keys() - left_out)
     return ("object", *kept), [kind, *(held[name] for name in kept)]
@@ -265,10 +266,7 @@ _KINDS: tuple[tuple[Any, Callable[[Any], tuple[Hashable, Iterable[Any]]]], ...] 
     (types.MethodType, lambda m: (("method",), (m.__self__, m.__func__))),
     (
         (types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType),
-        lambda f: (
-            ("built in", f.__module__ if hasattr(f, "__module__") else "", f.__qualname__),
-            (),
-        ),
+        lambda f: (("built in", f.__qualname__), (getattr(f, "__self__", None),)),
     ),
     (functools.partial, lambda p: (("partial",), (p.func, p.args, p.keywords))),
     (property, lambda p: (("property",), (p.fget, p.fset))),

@@ -69,8 +69,14 @@ class _Rate(keras.random.SeedGenerator):  # type: ignore[misc]  # Keras has no t
 
 
 def _drop(layer: Any) -> None:  # noqa: ANN401 (Keras has no types)
-    rate = _Rate(layer.rate, 1 - layer.rate, 1 / (1 - layer.rate))
-    layer._seed_generators.append(rate)  # noqa: SLF001
+    numbers = (layer.rate, 1 - layer.rate, 1 / (1 - layer.rate))
+    seeds = layer._seed_generators  # noqa: SLF001
+    for kept in seeds:
+        if isinstance(kept, _Rate):  # the models of several trials have this layer in common
+            kept.state.assign(numbers)
+            return
+    rate = _Rate(*numbers)
+    seeds.append(rate)
     layer.call = functools.partial(_dropped, layer, rate)
 
 
