@@ -5,9 +5,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+
+def surroundings(backend: str) -> dict[str, str]:
+    """Return the environment of a process with Keras on a backend."""
+    return {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
 def measured(arguments: Sequence[object], backend: str) -> dict[str, Any]:
@@ -17,9 +22,10 @@ def measured(arguments: Sequence[object], backend: str) -> dict[str, Any]:
     peak memory in MiB.
     """
     command = [sys.executable, *map(str, arguments)]
-    surroundings = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
     began = time.monotonic()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=surroundings) as child:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=surroundings(backend)
+    ) as child:
         assert child.stdout is not None
         printed = child.stdout.read()
         _, status, usage = os.wait4(child.pid, 0)
@@ -33,26 +39,6 @@ def measured(arguments: Sequence[object], backend: str) -> dict[str, Any]:
         "cpu": usage.ru_utime + usage.ru_stime,
         "peak": usage.ru_maxrss / 1024,
     }
-
-
-def results(
-    wanted: Sequence[tuple[Any, ...]], run: Callable[..., dict[str, Any]], kept: Path | None
-) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """Return the results of runs, in turn; some may have been made before, and kept in a file."""
-    found: dict[tuple[Any, ...], dict[str, Any]] = {}
-    if kept is not None and kept.exists():
-        for line in kept.read_text().splitlines():
-            *key, result = json.loads(line)
-            found[tuple(key)] = result
-    for key in wanted:
-        if key not in found:
-            found[key] = run(*key)
-            figures = {n: round(v, 2) for n, v in found[key].items() if isinstance(v, float)}
-            print(*key, figures, f"load {os.getloadavg()[0]:.1f}", file=sys.stderr, flush=True)
-            if kept is not None:
-                with kept.open("a") as file:
-                    print(json.dumps([*key, found[key]]), file=file)
-    return {key: found[key] for key in wanted}
 
 
 def mnist(path: Path, images: int, validation: int) -> tuple[tuple[Any, Any], tuple[Any, Any]]:

@@ -11,7 +11,6 @@ import argparse
 import contextlib
 import datetime as dt
 import itertools
-import os
 import statistics
 import subprocess
 import sys
@@ -21,7 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from children import mnist, results
+from children import mnist, surroundings
+from kept import results
 from tables import publish
 
 SPACES: dict[str, dict[str, list[Any]]] = {
@@ -100,9 +100,8 @@ def watched(options, backend: str, space: str, method: str) -> dict[str, Any]:
         settings = {"--data": options.data, "--images": options.images, "--trials": options.trials}
         settings |= {"--spaces": space, "--one": method, "--folder": folder}
         command = [sys.executable, __file__, *map(str, itertools.chain(*settings.items()))]
-        surroundings = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
         journal, at_end, began = Path(folder, "journal.jsonl"), [], time.monotonic()
-        with subprocess.Popen(command, env=surroundings) as child:
+        with subprocess.Popen(command, env=surroundings(backend)) as child:
             while child.poll() is None:
                 ended = journal.read_text().count(ENDED) if journal.exists() else 0
                 if ended > len(at_end):

@@ -11,16 +11,14 @@ Regret is cut off at 1.
 """
 
 import argparse
-import contextlib
 import datetime as dt
 import itertools
-import json
 import math
 import os
 import statistics
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +27,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 import optuna
 import scipy.special
+from kept import results
 from tables import GROUP, Answers, Task, load, names, publish
 
 from tunedeco import domains
@@ -194,7 +193,7 @@ THEIRS = {
 }
 
 
-def run(method: str, folder: Path, name: str, seed: int) -> list[float]:
+def run(folder: Path, method: str, name: str, seed: int) -> list[float]:
     """Return the regret of one run at each budget."""
     table = load(folder, name)
     most = len(table.curves[0])
@@ -212,30 +211,6 @@ def run(method: str, folder: Path, name: str, seed: int) -> list[float]:
 
 Key = tuple[str, str, int]
 """Method, task, seed."""
-
-
-def runs(
-    methods: list[str], folder: Path, names: list[str], seeds: int, kept: Path | None, jobs: int
-) -> dict[Key, list[float]]:
-    """Return the regrets of all runs, of which some may have been made and kept before."""
-    wanted = list(itertools.product(methods, names, range(seeds)))
-    found: dict[Key, list[float]] = {}
-    if kept is not None and kept.exists():
-        lines = map(json.loads, kept.read_text().splitlines())
-        found = {(method, name, seed): regrets for method, name, seed, regrets in lines}
-    with ProcessPoolExecutor(jobs) as pool, contextlib.ExitStack() as stack:
-        file = stack.enter_context(kept.open("a")) if kept else None
-        futures = {
-            pool.submit(run, m, folder, n, s): (m, n, s)
-            for m, n, s in wanted
-            if (m, n, s) not in found
-        }
-        for future in as_completed(futures):
-            key = futures[future]
-            found[key] = future.result()
-            if file is not None:
-                print(json.dumps([*key, found[key]]), file=file, flush=True)
-    return {key: found[key] for key in wanted}
 
 
 def report(found: dict[Key, list[float]]) -> Iterator[str]:
@@ -269,7 +244,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the table there, too")
     options = parser.parse_args()
     folder = options.tables / SUITE
-    found = runs(options.methods, folder, names(folder), options.seeds, options.runs, options.jobs)
+    wanted = list(itertools.product(options.methods, names(folder), range(options.seeds)))
+    found = results(wanted, partial(run, folder), options.runs, options.jobs)
     lines = [
         f"# Regret against epochs, {dt.datetime.now(tz=dt.UTC):%Y-%m-%d}",
         "",

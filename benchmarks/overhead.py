@@ -24,7 +24,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from children import measured, mnist, results
+from children import measured, mnist
+from kept import results
 
 Axes = Mapping[str, Sequence[Any]]
 Record = dict[str, Any]

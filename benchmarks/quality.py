@@ -11,7 +11,6 @@ and slow ones run on fewer seeds (``--slow-seeds``). ``--runs FILE`` keeps each 
 import argparse
 import contextlib
 import datetime as dt
-import json
 import logging
 import math
 import os
@@ -20,7 +19,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+from kept import results
 from tables import GROUP, Answers, Task, load, names, publish
 
 from tunedeco import domains
@@ -288,9 +288,9 @@ Key = tuple[str, str, str, int]
 """Method, suite, task, seed."""
 
 
-def run(method: str, folder: Path, name: str, seed: int) -> list[float]:
+def run(tables: Path, method: str, suite: str, name: str, seed: int) -> list[float]:
     """Return the regret of one run at each budget, and its CPU seconds."""
-    search = Search(load(folder, name), max(BUDGETS))
+    search = Search(load(tables / suite, name), max(BUDGETS))
     function = OURS[method] if method in OURS else PEERS[method][1]
     began = time.process_time()
     function(search, seed)
@@ -298,27 +298,6 @@ def run(method: str, folder: Path, name: str, seed: int) -> list[float]:
     regrets = search.regrets + [1.0] * (max(BUDGETS) - len(search.regrets))
     best = np.minimum(np.minimum.accumulate(regrets), 1.0)
     return [*(float(best[budget - 1]) for budget in BUDGETS), seconds]
-
-
-def runs(wanted: list[Key], tables: Path, kept: Path | None, jobs: int) -> dict[Key, list[float]]:
-    """Return the results of all runs, of which some may have been made and kept before."""
-    found: dict[Key, list[float]] = {}
-    if kept is not None and kept.exists():
-        for line in kept.read_text().splitlines():
-            *key, result = json.loads(line)
-            found[tuple(key)] = result  # type: ignore[index]  # as it was written
-    with ProcessPoolExecutor(jobs) as pool, contextlib.ExitStack() as stack:
-        file = stack.enter_context(kept.open("a")) if kept else None
-        futures = {
-            pool.submit(run, method, tables / suite, name, seed): (method, suite, name, seed)
-            for method, suite, name, seed in wanted
-            if (method, suite, name, seed) not in found
-        }
-        for future in as_completed(futures):
-            found[futures[future]] = future.result()
-            if file is not None:
-                print(json.dumps([*futures[future], future.result()]), file=file, flush=True)
-    return {key: found[key] for key in wanted}
 
 
 def report(found: dict[Key, list[float]]) -> Iterator[str]:
@@ -417,7 +396,7 @@ def main() -> None:
         for name in names(options.tables / suite)
         for seed in range(options.slow_seeds if method in SLOW else options.seeds)
     ]
-    found = runs(wanted, options.tables, options.runs, options.jobs)
+    found = results(wanted, partial(run, options.tables), options.runs, options.jobs)
     lines = [
         f"# Regret against evaluations, {dt.datetime.now(tz=dt.UTC):%Y-%m-%d}",
         "",

@@ -20,7 +20,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from children import measured, mnist, results
+from children import measured, mnist
+from kept import results
 from overhead import network
 from tables import publish
 
