@@ -37,8 +37,8 @@ _MOST = 500_000  # objects; what has more of them is not worth the time
 
 _LEFT_OUT: Mapping[type, frozenset[str]] = {
     # a second list of what the attributes hold
-    keras.Layer: frozenset({"_tracker", "_lock", "_thread_local", "_path", "_initializer_seed"}),
-    keras.Model: frozenset({"_distribute_strategy", "_nodes"}),
+    keras.Layer: frozenset({"_tracker"}),
+    keras.Model: frozenset({"_nodes"}),
     keras.optimizers.Optimizer: frozenset(
         {"_tracker", "_distribution_strategy", "_trainable_variables_indices"}
     ),
