@@ -154,8 +154,6 @@ class VectorisedExecutor:
                 except _Alone as reason:
                     self._warn(str(reason))
                     end = self._alone.trained(opened)
-                    self._alone.close()
-                    forget()
         except Exception as error:  # noqa: BLE001 (which says whom it concerns)
             end = failure(error, work.trial)
         if end is not None:
