@@ -328,6 +328,7 @@ class Tuner:
                 "train_fn": self.train_fn,
                 "share_programs": share_programs,
             }
+            executor: Executor
             if vectorise is not None:
                 from tunedeco.executors import alone
 
@@ -335,12 +336,12 @@ class Tuner:
                 from tunedeco.executors.vectorised import VectorisedExecutor  # which needs JAX
 
                 executor = VectorisedExecutor(vectorise, **arguments)
-                self._search(executor, groups, freeze or {}, verbose)
-            elif pool is None:
-                self._search(KerasExecutor(**arguments), groups, freeze or {}, verbose)
-            else:
+            elif pool is not None:
                 pool.furnish(**setup.parts(**arguments))
-                self._search(pool, groups, freeze or {}, verbose)
+                executor = pool
+            else:
+                executor = KerasExecutor(**arguments)
+            self._search(executor, groups, freeze or {}, verbose)
 
     def _search(
         self,
