@@ -1,8 +1,6 @@
 """How well importances of some trials agree with those of a whole table, beside Optuna's.
 
-Needs the tables: ``python benchmarks/importances.py --tables DIR``, of which each folder has
-``space.json`` and one ``.npz`` a task: ``X`` and ``Y`` (a full grid: indices, and repeats), or
-``X`` and ``C`` (random configurations: values, and learning curves). Higher is better.
+``python benchmarks/importances.py --tables DIR``, of suites as `tables` describes them.
 
 On grids the truth is exact: the variance of P(among the best tenth, or quarter | value). Trials are
 drawn at random, or proposed by evolution. On curves it is what ours says of all configurations
@@ -15,7 +13,6 @@ sum of what shares differ by.
 
 import argparse
 import datetime as dt
-import json
 import os
 import random
 import statistics
@@ -29,28 +26,17 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import optuna
-from tables import publish
+from tables import Answers, Task, load, names, publish
 
-from tunedeco import domains
 from tunedeco.importances import importances
 from tunedeco.oracles import Aging, Start
-from tunedeco.space import Hyperparameter, Space
+from tunedeco.space import Space
 from tunedeco.trial import Epoch, State, Trial
 
 GRIDS = ("hpobench_mlp", "nasbench201")
 CURVES = "lcbench_dev"
 RUNGS = (2, 5, 16, 50)
 Shares = dict[str, float]
-
-
-def grid_space(folder: Path) -> Space:
-    found = []
-    for h in json.loads((folder / "space.json").read_text())["hps"]:
-        categories = h["type"] == "categorical"
-        domain = domains.Choice(tuple(h["choices"]))
-        assert domain.ordered != categories
-        found.append(Hyperparameter("g", h["name"], domain, domain.first))
-    return Space(tuple(found))
 
 
 def trial(number: int, values: Any, losses: Sequence[float]) -> Trial:
@@ -65,28 +51,27 @@ def trial(number: int, values: Any, losses: Sequence[float]) -> Trial:
     )
 
 
-def drawn(space: Space, losses: np.ndarray, number: int, seed: int, *, evolve: bool) -> list[Trial]:
-    indices = random.Random(seed).sample(range(len(losses)), number)
+def drawn(task: Task, number: int, seed: int, *, evolve: bool) -> list[Trial]:
+    assert task.space.size is not None
+    indices = random.Random(seed).sample(range(task.space.size), number)
     trials: list[Trial] = []
     for i in range(number):
-        values = space.at(indices[i])
+        values = task.space.at(indices[i])
         if evolve:
-            decision = Aging().next(space, trials, seed)
+            decision = Aging().next(task.space, trials, seed)
             assert isinstance(decision, Start)
             values = decision.values
-        place = 0
-        for h in space:
-            assert h.domain.size
-            place = place * h.domain.size + h.domain.index(values["g"][h.name])
-        trials.append(trial(i, values, [losses[place]]))
+        row, _ = Answers(task).nearest(values)
+        trials.append(trial(i, values, [task.regrets[row]]))
     return trials
 
 
-def truth(space: Space, places: np.ndarray, losses: np.ndarray, share: float) -> Shares:
-    best = losses <= np.quantile(losses, share)
+def truth(task: Task, share: float) -> Shares:
+    best = task.regrets <= np.quantile(task.regrets, share)
+    sizes = [h.domain.size or 0 for h in task.space]
     found = {}
-    for h, column in zip(space, places.T, strict=True):
-        found[h.label] = (np.bincount(column, best) / np.bincount(column)).var()
+    for h, places in zip(task.space, np.indices(sizes).reshape(len(sizes), -1), strict=True):
+        found[h.label] = (np.bincount(places, best) / np.bincount(places)).var()
     return {label: part / sum(found.values()) for label, part in found.items()}
 
 
@@ -135,25 +120,15 @@ def on_grids(tables: Path, seeds: int) -> Iterator[str]:
         for number in (30, 50, 100):
             scores: dict[str, list[tuple[float, float]]] = {m: [] for m in methods}
             for suite in GRIDS:
-                space = grid_space(tables / suite)
-                for task in sorted((tables / suite).glob("*.npz")):
-                    with np.load(task) as data:
-                        places, losses = data["X"].astype(int), -np.nanmean(data["Y"], axis=1)
-                    true = [truth(space, places, losses, share) for share in (0.1, 0.25)]
+                for one in names(tables / suite):
+                    task = load(tables / suite, one)
+                    true = [truth(task, share) for share in (0.1, 0.25)]
                     for seed in range(seeds):
-                        trials = drawn(space, losses, number, seed, evolve=evolve)
+                        trials = drawn(task, number, seed, evolve=evolve)
                         for name, method in methods.items():
-                            found = method(space, trials)
+                            found = method(task.space, trials)
                             scores[name] += [judged(found, t) for t in true]
             yield f"| {number}, {'aging evolution' if evolve else 'random'} | {averages(scores)} |"
-
-
-def curve_space(folder: Path) -> Space:
-    found = []
-    for h in json.loads((folder / "space.json").read_text())["hps"]:
-        domain = domains.Float(float(h["low"]), float(h["high"]), h["log"])
-        found.append(Hyperparameter("g", h["name"], domain, domain.first))
-    return Space(tuple(found))
 
 
 def halved(trials: list[Trial]) -> list[Trial]:
@@ -175,7 +150,6 @@ def cut(one: Trial, epoch: int) -> Trial:
 
 def on_curves(tables: Path, seeds: int) -> Iterator[str]:
     folder = tables / CURVES
-    space = curve_space(folder)
     ask = shares("ped-anova")
     ways: dict[str, Callable[[list[Trial]], list[Trial]]] = {
         "all trials": lambda trials: trials,
@@ -188,19 +162,21 @@ def on_curves(tables: Path, seeds: int) -> Iterator[str]:
     yield "|---|" + "---|" * 2 * len(ways)
     for number in (54, 108, 270):
         scores: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
-        for task in sorted(folder.glob("*.npz")):
-            with np.load(task) as data:
-                rows, curves = data["X"].astype(float), -data["C"].astype(float)
-            names = [h.name for h in space]
+        for one in names(folder):
+            task = load(folder, one)
+            assert task.values is not None
+            assert task.curves is not None
             everything = [
-                trial(i, {"g": dict(zip(names, row, strict=True))}, curve)
-                for i, (row, curve) in enumerate(zip(rows.tolist(), curves.tolist(), strict=True))
+                trial(i, values, curve)
+                for i, (values, curve) in enumerate(
+                    zip(task.values, task.curves.tolist(), strict=True)
+                )
             ]
-            true = ask(space, everything)
+            true = ask(task.space, everything)
             for seed in range(seeds):
                 trials = halved(random.Random(seed).sample(everything, number))
                 for name, way in ways.items():
-                    scores[name].append(judged(ask(space, way(trials)), true))
+                    scores[name].append(judged(ask(task.space, way(trials)), true))
         yield f"| {number} | {averages(scores)} |"
 
 

@@ -1,0 +1,104 @@
+"""What evolution finds on a suite that had no say in its settings.
+
+``python benchmarks/left_out.py --tables DIR`` searches every task of every suite with several
+settings of the default oracle. Then each suite is left out in turn: the setting that does best on
+the others (the lowest mean of its regret as a share of the default's, over suites and budgets) is
+reported on the one left out, beside the settings that are the library's defaults. ``--runs FILE``
+keeps each run, to go on from.
+"""
+
+import argparse
+import datetime as dt
+import statistics
+from functools import partial
+from pathlib import Path
+
+import quality  # first: it sets the threads of NumPy
+from kept import results
+from tables import load, names, publish
+
+from tunedeco.oracles import Evolution
+
+SETTINGS = ((4, 8), (6, 8), (8, 8), (12, 8), (16, 8), (8, 2), (8, 4), (8, 16), (8, 32))
+"""Points that are spread out at first, and how many of the best can be parents."""
+DEFAULT = (Evolution().initial, Evolution().population)
+assert DEFAULT in SETTINGS
+
+Found = dict[tuple[tuple[int, int], str], list[float]]
+"""Mean regret at each budget, of a setting on a suite."""
+
+
+def run(
+    tables: Path, initial: int, population: int, suite: str, name: str, seed: int
+) -> list[float]:
+    """Return the regret of one run at each budget."""
+    search = quality.Search(load(tables / suite, name), max(quality.BUDGETS))
+    quality.ours(Evolution(initial=initial, population=population))(search, seed)
+    return [min(1.0, *search.regrets[:budget]) for budget in quality.BUDGETS]
+
+
+def share(found: Found, setting: tuple[int, int], suites: list[str]) -> float:
+    """Return the mean share of the default's regret, over suites and budgets."""
+    pairs = (zip(found[setting, s], found[DEFAULT, s], strict=True) for s in suites)
+    return statistics.fmean(own / default for pair in pairs for own, default in pair)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tables", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--runs", type=Path, help="a file that keeps each run, to go on from")
+    parser.add_argument("--out", type=Path, help="write the table there, too")
+    options = parser.parse_args()
+    suites = sorted(p.parent.name for p in options.tables.glob("*/space.json"))
+    wanted = [
+        (*setting, suite, name, seed)
+        for seed in range(options.seeds)
+        for setting in SETTINGS
+        for suite in suites
+        for name in names(options.tables / suite)
+    ]
+    runs = results(wanted, partial(run, options.tables), options.runs, options.jobs)
+    found: Found = {
+        (setting, suite): [
+            statistics.fmean(column)
+            for column in zip(
+                *(r for k, r in runs.items() if k[:3] == (*setting, suite)), strict=True
+            )
+        ]
+        for setting in SETTINGS
+        for suite in suites
+    }
+    budgets = " | ".join(map(str, quality.BUDGETS))
+    lines = [
+        f"# A suite that had no say in the settings, {dt.datetime.now(tz=dt.UTC):%Y-%m-%d}",
+        "",
+        f"`python benchmarks/left_out.py --tables DIR --seeds {options.seeds}`: evolution's",
+        f"(initial, population), {DEFAULT} by default, as the other suites would choose it of",
+        f"{len(SETTINGS)} settings, and the mean regret after so many evaluations there.",
+        "",
+        f"| left out | chosen by the others | {budgets} | defaults: {budgets} |",
+        "|---|---|" + "---:|" * 2 * len(quality.BUDGETS),
+    ]
+    for suite in suites:
+        others = [s for s in suites if s != suite]
+        chosen = min(SETTINGS, key=lambda setting: share(found, setting, others))
+        cells = " | ".join(f"{r:.3f}" for r in (*found[chosen, suite], *found[DEFAULT, suite]))
+        lines.append(f"| {suite} | {chosen} | {cells} |")
+    lines += [
+        "",
+        "The regret of each setting as a share of the defaults', mean over budgets:",
+        "",
+        "| (initial, population) | " + " | ".join(suites) + " | mean |",
+        "|---|" + "---:|" * (len(suites) + 1),
+    ]
+    for setting in SETTINGS:
+        cells = [share(found, setting, [suite]) for suite in suites]
+        cells.append(statistics.fmean(cells))
+        lines.append(f"| {setting} | " + " | ".join(f"{c:.2f}" for c in cells) + " |")
+    publish(lines, options.out)
+
+
+if __name__ == "__main__":
+    main()
