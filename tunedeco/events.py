@@ -195,6 +195,8 @@ class Built(Event):
     precision: str
     inputs: Any
     execution: int = 0
+    runtime: Mapping[str, Any] = field(default_factory=dict)
+    """How it is trained, where that changes nothing but the time it takes."""
 
     def to_json(self) -> dict[str, Any]:
         return super().to_json() | {"met": [h.to_json() for h in self.met]}

@@ -235,6 +235,7 @@ class Tuner:
         trial_timeout: float | str | None = None,
         vectorise: int | None = None,
         share_programs: bool = True,
+        steps_per_execution: int | None = None,
         verbose: int = 1,
     ) -> None:
         """Search until a budget is spent, or the space; continue what the directory holds.
@@ -270,6 +271,8 @@ class Tuner:
                 models on one GPU, with arrays, on JAX only; see ``docs/training.md``.
             share_programs: whether trials whose models differ in the values of variables alone are
                 trained by one compiled program, to the same numbers; see ``docs/training.md``.
+            steps_per_execution: as in `compile`, for models that say nothing of it there; None
+                chooses by what was measured, to the same numbers, on TensorFlow; elsewhere 1.
             verbose: 0 for silence, 1 for progress.
 
         Raises:
@@ -293,12 +296,16 @@ class Tuner:
             "validation_batch_size": validation_batch_size,
             "validation_freq": validation_freq,
         }
-        check_counts(optional=True, vectorise=vectorise)
+        check_counts(optional=True, vectorise=vectorise, steps_per_execution=steps_per_execution)
         if vectorise is not None and workers is not None:
             msg = "workers= trains in processes, and vectorise= in this one: give one of them"
             raise ConfigurationError(msg)
+        if vectorise is not None and steps_per_execution is not None:
+            msg = "vectorise= trains an epoch in one call: leave steps_per_execution= out"
+            raise ConfigurationError(msg)
         own_loop = self.train_fn is not None
-        _check_own_loop(own_loop, options | {"callbacks": callbacks})
+        others = {"callbacks": callbacks, "steps_per_execution": steps_per_execution}
+        _check_own_loop(own_loop, options | others)
         with contextlib.ExitStack() as stack:
             # workers load Keras while this process does, traces, and opens the journal
             seconds = None if trial_timeout is None else seconds_in(trial_timeout, "trial_timeout")
@@ -327,6 +334,7 @@ class Tuner:
                 "max_memory": self.max_memory,
                 "train_fn": self.train_fn,
                 "share_programs": share_programs,
+                "steps_per_execution": steps_per_execution,
             }
             executor: Executor
             if vectorise is not None:
@@ -600,8 +608,8 @@ def _check_folds(folds: object) -> None:
 def _check_own_loop(own_loop: bool, options: Mapping[str, Any]) -> None:  # noqa: FBT001 (a condition)
     """Refuse what only `fit` heeds, where a user's own loop trains."""
     fits = (
-        *("callbacks", "class_weight", "validation_batch_size", "validation_freq"),
-        "validation_steps",
+        *("callbacks", "class_weight", "steps_per_execution", "validation_batch_size"),
+        *("validation_freq", "validation_steps"),
     )
     given = [name for name in fits if options[name] is not None]
     if own_loop and given:

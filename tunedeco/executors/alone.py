@@ -5,7 +5,6 @@ HEAVY: importing this module loads Keras.
 
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any
 
 import keras
 
@@ -13,12 +12,13 @@ from tunedeco.abstract import size_of
 from tunedeco.errors import ConfigurationError
 from tunedeco.executors.data import FitData, numpy_tree
 from tunedeco.executors.keras import Opened
+from tunedeco.executors.overridden import TRAIN_BATCH, is_keras
 from tunedeco.executors.supplied import SECONDS
 from tunedeco.objectives import Objectives
 
 _OPTIONS = frozenset({"batch_size", "shuffle", "steps_per_epoch", "validation_batch_size"})
 _HOOKS = (
-    *("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end"),
+    *TRAIN_BATCH,
     *("on_test_begin", "on_test_end", "on_test_batch_begin", "on_test_batch_end"),
 )
 
@@ -76,7 +76,7 @@ def _of_fit(opened: Opened, given: FitData) -> Iterator[str]:
     for name in sorted(data.options.keys() - _OPTIONS):
         yield f"fit is given {name}"
     for callback in opened.callbacks:
-        for name in (name for name in _HOOKS if not _is_keras(callback, name)):
+        for name in (name for name in _HOOKS if not is_keras(callback, name)):
             yield f"{type(callback).__name__} has {name}, which is within an epoch"
     if opened.start.step:
         yield "it was interrupted within an epoch"
@@ -87,13 +87,7 @@ def _of_the_model(model: keras.Model, memory: int | None) -> Iterator[str]:
         yield "its model is not built before it is trained"
     if model.run_eagerly or not model.jit_compile:
         yield "its model is compiled to run without jit_compile"
-    for name in (name for name in _STEPS if not _is_keras(model, name)):
+    for name in (name for name in _STEPS if not is_keras(model, name)):
         yield f"its model has {name} of its own"
     if memory is not None and size_of(model).training_bytes > memory:
         yield "so many of its models need more than max_memory"
-
-
-def _is_keras(thing: Any, name: str) -> bool:  # noqa: ANN401 (a model or a callback)
-    """Return whether an object's method is that of Keras's own base class."""
-    base = keras.Model if isinstance(thing, keras.Model) else keras.callbacks.Callback
-    return getattr(getattr(thing, name), "__func__", None) is getattr(base, name)

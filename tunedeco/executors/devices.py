@@ -261,6 +261,17 @@ def compiles() -> bool:
     return keras.backend.backend() in ("tensorflow", "jax")
 
 
+def plain_tensorflow() -> bool:
+    """Return whether the backend is TensorFlow, with no model spread over several devices."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow" or keras.distribution.distribution() is not None:
+        return False
+    import tensorflow as tf
+
+    return not tf.distribute.has_strategy()
+
+
 def forget_programs() -> None:
     """Give back the memory of compiled programs that a backend keeps, whatever Keras clears.
 

@@ -9,7 +9,7 @@ import contextlib
 import copy
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,8 @@ from tunedeco.executors.models import (
     built_by_training,
     clear_session,
 )
+from tunedeco.executors.pipelines import Pipelines
+from tunedeco.executors.plan import Plan
 from tunedeco.executors.programs import Programs
 from tunedeco.executors.recorder import Job, Pace, Snapshot, TooLarge, ended
 from tunedeco.executors.supplied import Supplier, wanted
@@ -74,6 +76,7 @@ class KerasExecutor:
         max_memory: models that need more of it to train are turned away; as in `Tuner`.
         train_fn: the user's own training loop, in place of `fit`.
         share_programs: whether models may be trained by the programs of others.
+        steps_per_execution: for models that say nothing of it; None chooses.
     """
 
     capacity = 1
@@ -91,6 +94,7 @@ class KerasExecutor:
         max_memory: int | str | None = "auto",
         train_fn: Train | None = None,
         share_programs: bool = True,
+        steps_per_execution: int | None = None,
     ) -> None:
         self._objectives = objectives
         inputs = input_spec(data)
@@ -106,6 +110,8 @@ class KerasExecutor:
         memory = self._max_memory
         kept = math.inf if memory is None else memory / _KEPT
         self._programs = Programs(kept if share_programs else 0)
+        self._plan = Plan(steps_per_execution)
+        self._pipelines = Pipelines()
         self._pace = Pace()
         self._interrupted = False
 
@@ -140,8 +146,9 @@ class KerasExecutor:
         self._interrupted = True
 
     def close(self) -> None:
-        """Give back the programs that are kept."""
+        """Give back the programs that are kept, and the data that they read."""
         self._programs.forget()
+        self._pipelines.forget()
 
     @contextlib.contextmanager
     def _session(self) -> Iterator[None]:
@@ -216,7 +223,7 @@ class KerasExecutor:
 
         def began(model: Any) -> None:  # noqa: ANN401 (of a user's own loop, anything)
             if (start.epoch, start.step) == (0, 0):  # else it has been said
-                emit(self._built(trial, made, made.parameters))
+                emit(self._built(trial, made, made.parameters, _plan(model)))
             if not admitted and isinstance(model, keras.Model):
                 excess = self._excess(size_of(model))
                 if excess:
@@ -237,7 +244,12 @@ class KerasExecutor:
         watch = Watch(job, opened.callbacks, feed)
         watch.recorder.go_on_from(start)
         program = self._programs.of(made)
-        watch.train(made.model if program is None else program.made.model, arguments)
+        model = made.model if program is None else program.made.model
+        epochs = job.work.until - start.epoch
+        said = made.model.steps_per_execution
+        self._plan.apply(model, said, opened.callbacks, feed, epochs)
+        watch.train(model, lambda: self._pipelines.of(arguments, feed))
+        self._plan.measured(watch.times, model)
         if program is not None:
             self._programs.give_back(program, opened.callbacks)
         return watch.recorder.snapshot
@@ -288,12 +300,14 @@ class KerasExecutor:
             emit(self._built(trial, made, size.parameters))
         return Ended(trial.number, State.REJECTED, {"message": excess}, trial.execution)
 
-    def _built(self, trial: Trial, made: Made, parameters: int) -> Built:
+    def _built(
+        self, trial: Trial, made: Made, parameters: int, runtime: Mapping[str, Any] | None = None
+    ) -> Built:
         """Return the event that a trial's model was built."""
         proposed = {(group, name) for group, names in trial.values.items() for name in names}
         met = tuple(h for h in made.trace.space if h.key not in proposed)
         found = (made.trace.values, met, parameters, self.policy, made.inputs)
-        return Built(trial.number, *found, trial.execution)
+        return Built(trial.number, *found, trial.execution, runtime or {})
 
     def _latest(self, trial: Trial) -> Snapshot:
         """Return the latest state of a trial that is whole; its beginning if none is."""
@@ -334,6 +348,12 @@ def checked_callbacks(given: Iterable[keras.callbacks.Callback]) -> list[keras.c
             msg = "leave BackupAndRestore out: a search goes on after a crash by itself"
             raise ConfigurationError(msg)
     return callbacks
+
+
+def _plan(model: object) -> dict[str, Any]:
+    """Return how a model is trained, as the journal keeps it."""
+    many = getattr(model, "steps_per_execution", 1)
+    return {"steps_per_execution": many} if many != 1 else {}
 
 
 def _unknown(hyperparameter: Hyperparameter) -> Any:  # noqa: ANN401 (it always raises)

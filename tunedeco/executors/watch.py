@@ -1,6 +1,7 @@
 """The callbacks that watch `fit` train a trial, and tell its `Recorder`."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
 import keras
@@ -20,6 +21,8 @@ from tunedeco.executors.training_state import (
     take,
 )
 from tunedeco.objectives import Objectives
+
+_TIMES = 32
 
 
 @final
@@ -55,9 +58,15 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
         self._callbacks = callbacks
         self._feed = feed
         self._epoch = 0
+        self.times: list[float] = []
+        """When the first steps of the latest epoch began, in seconds."""
 
-    def train(self, model: keras.Model, arguments: Mapping[str, Any]) -> None:
+    def train(self, model: keras.Model, arguments: Callable[[], Mapping[str, Any]]) -> None:
         """Train to the trial's last epoch, or to where a callback stops it.
+
+        Args:
+            model: of the trial.
+            arguments: returns those of `fit`, given how much of an epoch is left.
 
         Raises:
             TooLarge: from `Job.began`.
@@ -78,7 +87,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
                     model.test_on_batch(*self._feed[0])
             self.put_back(model)
             model.fit(
-                **arguments,
+                **arguments(),
                 initial_epoch=start.epoch,
                 # the rest of an epoch is a fit of its own: it has fewer batches than the others
                 epochs=start.epoch + 1 if start.step else self._job.work.until,
@@ -111,6 +120,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
         self._epoch = epoch
+        self.times.clear()
         self.recorder.begin(epoch)
         if self._feed is not None:
             self._feed.epoch = epoch
@@ -122,6 +132,8 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
             put("metrics", self.model.metrics_variables, snapshot.arrays)
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002
+        if len(self.times) < _TIMES:
+            self.times.append(time.perf_counter())
         snapshot = self.recorder.snapshot
         if batch == 0 and snapshot.step and self._epoch == snapshot.epoch:
             # not before: to begin reading the data draws from them too
