@@ -7,8 +7,9 @@ is checked. Each measurement is a process of its own; in every round each method
 another order, and is compared with the loop of that round. ``imports`` is a process that imports
 Keras and loads the data, and no more.
 
-Three kinds of grids: ``grid`` differs in learning rate, dropout and one width; of ``distinct`` no
-two models have the same shapes; ``long`` has two trials of minutes. ``--images``, ``--validation``
+Four kinds of grids: ``grid`` differs in learning rate, dropout and one width; of ``distinct`` no
+two models have the same shapes; ``long`` has two trials of minutes; ``small`` is a perceptron,
+which computes a step in less time than Keras takes to call it. ``--images``, ``--validation``
 and ``--epochs`` scale them. ``--runs FILE`` keeps each measurement, to go on from.
 """
 
@@ -40,6 +41,16 @@ KINDS: dict[str, tuple[Axes, dict[str, int]]] = {
         {"l1_num_filters": [8, 12, 16], "l2_num_filters": [8, 16], "num_dims": [16, 32]},
         {"images": 2000, "validation": 500, "epochs": 1},
     ),
+    "small": (
+        {
+            "learning_rate": [1e-3, 5e-4],
+            "dropout_rate": [0.2, 0.4],
+            "num_dims": [16, 32],
+            "l1_num_filters": [0],  # it has none
+            "l2_num_filters": [0],
+        },
+        {"images": 2000, "validation": 500, "epochs": 30},
+    ),
     "long": (
         {"learning_rate": [1e-3, 5e-4]},
         {"images": 12_000, "validation": 2000, "epochs": 15},
@@ -60,8 +71,8 @@ def network(
     import keras
 
     model = keras.Sequential()
-    model.add(keras.layers.Conv2D(l1_num_filters, kernel_size=(3, 3), activation="relu"))
-    model.add(keras.layers.Conv2D(l2_num_filters, kernel_size=(3, 3), activation="relu"))
+    for filters in filter(None, (l1_num_filters, l2_num_filters)):
+        model.add(keras.layers.Conv2D(filters, kernel_size=(3, 3), activation="relu"))
     model.add(keras.layers.Flatten())
     for _ in range(num_layers):
         model.add(keras.layers.Dense(num_dims, activation="relu"))

@@ -151,6 +151,27 @@ def test_code_that_draws_in_python(draws: Callable[[], Any]) -> None:
     assert key(model(draws)) is None
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="it is TensorFlow's")
+def test_code_that_draws_in_tensorflow() -> None:
+    """An operation with no seed of its own has that of the trial which is compiled: not shared."""
+    import tensorflow as tf
+    from tensorflow import random as module
+    from tensorflow.random import normal as function
+
+    def imports(x: Any) -> Any:
+        import tensorflow as tf
+
+        return x + tf.random.normal(tf.shape(x))
+
+    for draws in (
+        lambda x: x + tf.random.normal(tf.shape(x)),
+        lambda x: x + module.normal(tf.shape(x)),
+        lambda x: x + function(tf.shape(x)),
+        imports,
+    ):
+        assert key(model(lambda draws=draws: layers.Lambda(draws))) is None
+
+
 def test_code_that_reads_arrays() -> None:
     """A global array that code names is part of the program."""
     read = lambda: layers.Lambda(lambda x: x * TABLE[0])

@@ -151,6 +151,8 @@ def _symbol(tensor: keras.KerasTensor) -> tuple[Hashable, Iterable[Any]]:
 
 def _function(function: types.FunctionType) -> tuple[Hashable, Iterable[Any]]:
     if _is_found(function):
+        if function.__module__ == "tensorflow.python.ops.random_ops":
+            raise _Unknown
         return (function.__module__, function.__qualname__), ()
     cells = function.__closure__ or ()
     try:
@@ -170,7 +172,8 @@ def _globals_of(function: types.FunctionType) -> list[str]:
     """Return the globals that a function, and those in it, may read.
 
     Raises:
-        _Unknown: it may draw random numbers with NumPy, which a program keeps.
+        _Unknown: it may draw random numbers with NumPy, which a program keeps, or with
+            TensorFlow, whose operations keep the seed of the trial that the program was made in.
     """
     names: set[str] = set()
     todo = [function.__code__]
@@ -180,7 +183,11 @@ def _globals_of(function: types.FunctionType) -> list[str]:
         todo += [inner for inner in code.co_consts if isinstance(inner, types.CodeType)]
     there = sorted(names & function.__globals__.keys())
     values = [function.__globals__[name] for name in there]
-    if "random" in names and any(value is np for value in values):
+    drawing = (np, sys.modules.get("tensorflow"))
+    if "random" in names and (
+        not names.isdisjoint(("numpy", "tensorflow"))  # imported in there
+        or any(value is module for value in values for module in drawing)
+    ):
         raise _Unknown
     return there
 
@@ -214,8 +221,9 @@ def _class(kind: type) -> tuple[Hashable, Iterable[Any]]:
 
 
 def _module(module: types.ModuleType) -> tuple[Hashable, Iterable[Any]]:
-    library = module.__name__.partition(".")[0] in _LIBRARIES
-    if not library or module in (random, np.random):  # what is drawn there, a program keeps
+    package, *inner = module.__name__.split(".")
+    draws = module in (random, np.random) or (package == "tensorflow" and "random" in inner)
+    if package not in _LIBRARIES or draws:  # what is drawn there, a program keeps
         raise _Unknown
     return ("module", module.__name__), ()
 

@@ -19,14 +19,20 @@ from tunedeco.executors.training_state import Arrays
 _NAME = "generators/"
 
 
+_seeds: set[int] = set()
+"""Those that TensorFlow has had since its cache of kernels was cleared."""
+
+
 def seed(number: int) -> None:
     """Seed all of them, and Keras's own; TensorFlow's where that is loaded.
 
-    Keras would load it on every backend: it takes seconds, and hundreds of megabytes.
+    Keras would load it on every backend: it takes seconds, and hundreds of megabytes. And with
+    each seed TensorFlow clears its kernels, those of compiled steps too, which takes as long as a
+    short epoch. It does so since a kernel goes on in the numbers of its seed: with a seed that is
+    new to all of them, there is nothing to clear.
     """
     utils: Any = sys.modules.get("keras.src.utils.rng_utils")
-    needed = "tensorflow" in sys.modules or keras.backend.backend() == "tensorflow"
-    if needed or not hasattr(utils, "tf"):
+    if not hasattr(utils, "tf"):
         keras.utils.set_random_seed(number)
         return
     tensorflow, utils.tf = utils.tf, SimpleNamespace(available=False)
@@ -34,6 +40,21 @@ def seed(number: int) -> None:
         keras.utils.set_random_seed(number)
     finally:
         utils.tf = tensorflow
+    if "tensorflow" in sys.modules or keras.backend.backend() == "tensorflow":
+        _seed_tensorflow(number)
+
+
+def _seed_tensorflow(number: int) -> None:
+    import tensorflow as tf
+    from tensorflow.python.eager.context import context
+
+    found = context()  # where `set_seed` writes, and nothing public does
+    if number in _seeds or not (hasattr(found, "_seed") and hasattr(found, "_rng")):
+        tf.random.set_seed(number)
+        _seeds.clear()
+    else:
+        found._seed, found._rng = number, random.Random(number)  # noqa: SLF001, S311 (as TensorFlow does)
+    _seeds.add(number)
 
 
 def take() -> Arrays:

@@ -28,8 +28,10 @@ _LEAST = 4
 """Fewer in a call save too little."""
 _FEW = 5
 """Calls whose median says something, though the first of them may have made the program."""
-_PAYS = 1000
-"""Steps of a program after which another one pays: half a second, at half a millisecond each."""
+_PAYS = 200
+"""Steps of a model after which the loop pays for being compiled with the step."""
+_PAYS_AGAIN = 1000
+"""Steps of one that is compiled already, after which another program does."""
 _METHODS = ("fit", "evaluate", "make_train_function", "make_test_function")
 
 
@@ -87,10 +89,11 @@ class Plan:
             self._seconds = statistics.median(durations) / model.steps_per_execution
 
     def _chosen(self, model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> int:
+        pays = _PAYS if model.train_function is None else _PAYS_AGAIN
         if (
             not self._chooses
             or self._seconds is None
-            or self._steps[model] < _PAYS
+            or (self._steps[model] < pays and model.steps_per_execution == 1)
             or model.run_eagerly
             or not devices.plain_tensorflow()
             or not all(is_keras(model, name) for name in _METHODS)
