@@ -21,7 +21,7 @@ from tunedeco import tracing
 from tunedeco.abstract import Size, size_of, unless_larger
 from tunedeco.errors import CheckpointError, ConfigurationError, NeedsWeights
 from tunedeco.events import Built, Ended, Resumed
-from tunedeco.executors import checkpoints, devices
+from tunedeco.executors import checkpoints, compiled, devices
 from tunedeco.executors.base import Emit, Interrupted, Slice
 from tunedeco.executors.data import Callbacks, FitData, input_spec
 from tunedeco.executors.failures import failure
@@ -77,6 +77,7 @@ class KerasExecutor:
         train_fn: the user's own training loop, in place of `fit`.
         share_programs: whether models may be trained by the programs of others.
         steps_per_execution: for models that say nothing of it; None chooses.
+        programs: where JAX keeps what it has compiled; None keeps nothing.
     """
 
     capacity = 1
@@ -95,6 +96,7 @@ class KerasExecutor:
         train_fn: Train | None = None,
         share_programs: bool = True,
         steps_per_execution: int | None = None,
+        programs: Path | None = None,
     ) -> None:
         self._objectives = objectives
         inputs = input_spec(data)
@@ -114,6 +116,8 @@ class KerasExecutor:
         self._pipelines = Pipelines()
         self._pace = Pace()
         self._interrupted = False
+        self._open = contextlib.ExitStack()
+        self._open.enter_context(compiled.kept(programs))
 
     def submit(self, work: Slice) -> None:
         """Accept a slice; it is trained by the next `wait`."""
@@ -149,6 +153,7 @@ class KerasExecutor:
         """Give back the programs that are kept, and the data that they read."""
         self._programs.forget()
         self._pipelines.forget()
+        self._open.close()
 
     @contextlib.contextmanager
     def _session(self) -> Iterator[None]:
