@@ -56,6 +56,8 @@ class Feed(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no types
         self._seed = seed
         self._run = (trial, execution)
         self._augment = augment
+        self.augments = augment is not None
+        """Whether its batches are changed."""
         self.epoch = 0
         self.first_step = 0
 

@@ -37,7 +37,8 @@ class Pipelines:
         if feed is None or feed.first_step or not devices.plain_tensorflow():
             return arguments
         found = dict(arguments)
-        if "class_weight" not in arguments:  # for which Keras adds a stage each time
+        # for weights of classes Keras adds a stage each time; what augments may give any shape
+        if "class_weight" not in arguments and not feed.augments:
             found["x"] = self._reading("x", feed) or feed
         given = arguments["validation_data"]
         arrays = numpy_tree(given) if isinstance(given, tuple) else None
