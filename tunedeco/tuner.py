@@ -6,7 +6,6 @@ The only module that knows all the others; the loop itself is `tunedeco.search`.
 import contextlib
 import os
 import re
-import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -336,7 +335,6 @@ class Tuner:
                 "train_fn": self.train_fn,
                 "share_programs": share_programs,
                 "steps_per_execution": steps_per_execution,
-                "programs": self._programs,
             }
             executor: Executor
             if vectorise is not None:
@@ -412,7 +410,6 @@ class Tuner:
             events, taken = self._known_beforehand(sources, space, state)
             progress = Progress(state, self.budgets.in_all(space.size, self.executions), verbose)
             search = Search(journal, state, self.oracle, executor, self.budgets, observe)
-            stack.callback(self._tidy)
             stack.callback(executor.close)
             stack.callback(progress.close)
             caught = stack.enter_context(signals.caught(executor.interrupt))
@@ -597,18 +594,9 @@ class Tuner:
                 return SearchState()
         return self._state
 
-    def _tidy(self) -> None:
-        """Remove what only a search that goes on has need of."""
-        if self._known.stopped:
-            shutil.rmtree(self._programs, ignore_errors=True)
-
     @property
     def _checkpoints(self) -> Path:
         return self.directory / "checkpoints"
-
-    @property
-    def _programs(self) -> Path:
-        return self.directory / "programs"
 
 
 def _check_folds(folds: object) -> None:

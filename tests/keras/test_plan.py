@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from tunedeco import Choice, Tuner
+from tunedeco import Choice, Objective, Tuner
 from tunedeco.errors import ConfigurationError
 from tunedeco.events import Built
 from tunedeco.executors import devices, plan
@@ -54,6 +54,7 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let it pay at once to run many steps in a call."""
     monkeypatch.setattr(plan, "_PAYS", 0)
     monkeypatch.setattr(plan, "_PAYS_AGAIN", 0)
+    monkeypatch.setattr(plan, "_SECONDS", 10.0)
 
 
 @ON_TENSORFLOW
@@ -121,6 +122,50 @@ def test_what_the_model_says_stands(arrays: Arrays, make_tuner: MakeTuner) -> No
     else:
         with pytest.raises(ConfigurationError, match="steps_per_execution=3 cannot be"):
             tuner.search(*arrays, steps_per_execution=3, verbose=0)
+
+
+@ON_TENSORFLOW
+def test_a_measure_that_predicts(arrays: Arrays, make_tuner: MakeTuner, eager: None) -> None:
+    """Whatever runs how many steps a call, an objective that predicts sees all samples."""
+    seen = []
+
+    def measured(model: keras.Model) -> float:
+        seen.append(len(model.predict(arrays[0], batch_size=7, verbose=0)))
+        return float(len(seen))
+
+    def model_fn() -> keras.Model:
+        model = keras.Sequential([keras.layers.Dense(3, "softmax")])
+        rate = Choice("rate", [0.1, 0.2, 0.3, 0.4])
+        model.compile(keras.optimizers.SGD(rate), "sparse_categorical_crossentropy")
+        return model
+
+    objective = Objective("measured", "max", measure=measured)
+    for steps_per_execution in (None, 4):
+        name = f"{steps_per_execution}"
+        tuner = make_tuner(
+            model_fn, objective=objective, max_trials=4, max_epochs=1, directory=name
+        )
+        tuner.search(*arrays, batch_size=7, steps_per_execution=steps_per_execution, verbose=0)
+        assert planned(tuner) == [steps_per_execution or 1] * 4
+    assert seen == [96] * 8
+
+
+@ON_TENSORFLOW
+def test_data_of_another_machine(make_tuner: MakeTuner, numbers: Numbers) -> None:
+    """Integers with their bytes in the other order are the same integers."""
+    x = np.random.RandomState(0).randint(0, 5, (50, 4))
+    found = []
+    for kind in ("<i4", ">i4"):
+
+        def model_fn() -> keras.Model:
+            model = keras.Sequential([keras.layers.Dense(Choice("units", [1]))])
+            model.compile("sgd", "mse")
+            return model
+
+        tuner = make_tuner(model_fn, objective="loss", max_trials=1, directory=kind[0])
+        tuner.search(x.astype(kind), x[:, :1].astype(kind), verbose=0)
+        found.append(numbers(tuner))
+    assert found[0] == found[1]
 
 
 @ON_TENSORFLOW

@@ -144,6 +144,7 @@ def test_code_of_the_user_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
         lambda: layers.Lambda(lambda x: x + random.random()),
         lambda: layers.Lambda(lambda x: x + uniform(0, 1)),
         lambda: layers.Lambda(lambda x: x + normal()),
+        lambda: layers.Lambda(lambda x: x + keras.random.normal((4,))),
     ],
 )
 def test_code_that_draws_in_python(draws: Callable[[], Any]) -> None:
@@ -164,6 +165,8 @@ def test_code_that_draws_in_tensorflow() -> None:
         return x + tf.random.normal(tf.shape(x))
 
     for draws in (
+        lambda x: tf.nn.dropout(x, 0.5),
+        lambda x: tf.image.random_brightness(x, 0.5),
         lambda x: x + tf.random.normal(tf.shape(x)),
         lambda x: x + module.normal(tf.shape(x)),
         lambda x: x + function(tf.shape(x)),

@@ -12,16 +12,11 @@ from tunedeco.abstract import size_of
 from tunedeco.errors import ConfigurationError
 from tunedeco.executors.data import FitData, numpy_tree
 from tunedeco.executors.keras import Opened
-from tunedeco.executors.overridden import TRAIN_BATCH, is_keras
+from tunedeco.executors.overridden import WITHIN_EPOCH, is_keras
 from tunedeco.executors.supplied import SECONDS
 from tunedeco.objectives import Objectives
 
 _OPTIONS = frozenset({"batch_size", "shuffle", "steps_per_epoch", "validation_batch_size"})
-_HOOKS = (
-    *TRAIN_BATCH,
-    *("on_test_begin", "on_test_end", "on_test_batch_begin", "on_test_batch_end"),
-)
-
 _STEPS = (
     *("fit", "evaluate", "train_step", "test_step", "compute_metrics", "get_metrics_result"),
     "reset_metrics",
@@ -76,7 +71,7 @@ def _of_fit(opened: Opened, given: FitData) -> Iterator[str]:
     for name in sorted(data.options.keys() - _OPTIONS):
         yield f"fit is given {name}"
     for callback in opened.callbacks:
-        for name in (name for name in _HOOKS if not is_keras(callback, name)):
+        for name in (name for name in WITHIN_EPOCH if not is_keras(callback, name)):
             yield f"{type(callback).__name__} has {name}, which is within an epoch"
     if opened.start.step:
         yield "it was interrupted within an epoch"

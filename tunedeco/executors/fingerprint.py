@@ -33,6 +33,9 @@ _LIBRARIES = frozenset(
 )
 """Packages whose code does not change while a search runs, nor what it reads beside objects."""
 
+_DRAWING = ("keras.src.random.random", "tensorflow.python.ops.random_ops")
+"""Where functions are that draw from generators of the whole process."""
+
 _MOST = 500_000  # objects; what has more of them is not worth the time
 
 _LEFT_OUT: Mapping[type, frozenset[str]] = {
@@ -151,7 +154,7 @@ def _symbol(tensor: keras.KerasTensor) -> tuple[Hashable, Iterable[Any]]:
 
 def _function(function: types.FunctionType) -> tuple[Hashable, Iterable[Any]]:
     if _is_found(function):
-        if function.__module__ == "tensorflow.python.ops.random_ops":
+        if function.__module__.startswith(_DRAWING):
             raise _Unknown
         return (function.__module__, function.__qualname__), ()
     cells = function.__closure__ or ()
@@ -159,7 +162,9 @@ def _function(function: types.FunctionType) -> tuple[Hashable, Iterable[Any]]:
         closed = [cell.cell_contents for cell in cells]
     except ValueError as error:  # it is not there yet
         raise _Unknown from error
-    named = [function.__globals__[name] for name in _globals_of(function)]
+    names = _names_in(function.__code__)
+    named = [function.__globals__[name] for name in sorted(names & function.__globals__.keys())]
+    _check_draws(names, [*closed, *named])
     return ("function", function.__code__), [
         *closed,
         *(function.__defaults__ or ()),
@@ -168,28 +173,33 @@ def _function(function: types.FunctionType) -> tuple[Hashable, Iterable[Any]]:
     ]
 
 
-def _globals_of(function: types.FunctionType) -> list[str]:
-    """Return the globals that a function, and those in it, may read.
-
-    Raises:
-        _Unknown: it may draw random numbers with NumPy, which a program keeps, or with
-            TensorFlow, whose operations keep the seed of the trial that the program was made in.
-    """
+def _names_in(code: types.CodeType) -> set[str]:
+    """Return the names of globals and attributes in the code of a function, and of those in it."""
     names: set[str] = set()
-    todo = [function.__code__]
+    todo = [code]
     while todo:
         code = todo.pop()
         names.update(code.co_names)
         todo += [inner for inner in code.co_consts if isinstance(inner, types.CodeType)]
-    there = sorted(names & function.__globals__.keys())
-    values = [function.__globals__[name] for name in there]
-    drawing = (np, sys.modules.get("tensorflow"))
-    if "random" in names and (
-        not names.isdisjoint(("numpy", "tensorflow"))  # imported in there
-        or any(value is module for value in values for module in drawing)
-    ):
-        raise _Unknown
-    return there
+    return names
+
+
+def _check_draws(names: set[str], values: Sequence[Any]) -> None:
+    """Check that code draws no random numbers from a generator of the whole process.
+
+    A program would keep those of NumPy, TensorFlow's seed of the trial in which it was made, and
+    that trial's generator of Keras.
+
+    Raises:
+        _Unknown: it may.
+    """
+    draws = any(name == "random" or name.startswith("random_") for name in names)
+    for package in ("numpy", "tensorflow", "keras"):
+        module = sys.modules.get(package)
+        # imported within, or before
+        used = package in names or any(value is module for value in values)
+        if used and (draws or (package == "tensorflow" and "dropout" in names)):
+            raise _Unknown
 
 
 def _is_found(thing: Any) -> bool:  # noqa: ANN401 (a function or class)
@@ -222,7 +232,9 @@ def _class(kind: type) -> tuple[Hashable, Iterable[Any]]:
 
 def _module(module: types.ModuleType) -> tuple[Hashable, Iterable[Any]]:
     package, *inner = module.__name__.split(".")
-    draws = module in (random, np.random) or (package == "tensorflow" and "random" in inner)
+    draws = module in (random, np.random) or (
+        package in ("tensorflow", "keras") and not {"random", "image"}.isdisjoint(inner)
+    )
     if package not in _LIBRARIES or draws:  # what is drawn there, a program keeps
         raise _Unknown
     return ("module", module.__name__), ()

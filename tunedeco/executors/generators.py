@@ -19,6 +19,7 @@ from tunedeco.executors.training_state import Arrays
 _NAME = "generators/"
 
 
+_MOST = 256
 _seeds: set[int] = set()
 """Those that TensorFlow has had since its cache of kernels was cleared."""
 
@@ -49,7 +50,10 @@ def _seed_tensorflow(number: int) -> None:
     from tensorflow.python.eager.context import context
 
     found = context()  # where `set_seed` writes, and nothing public does
-    if number in _seeds or not (hasattr(found, "_seed") and hasattr(found, "_rng")):
+    rng = getattr(found, "_rng", None)
+    # an operation that draws outside of any program makes a kernel, each time with another seed
+    drawn = rng is None or rng.getstate() != random.Random(found._seed).getstate()  # noqa: SLF001, S311
+    if drawn or number in _seeds or len(_seeds) == _MOST:
         tf.random.set_seed(number)
         _seeds.clear()
     else:

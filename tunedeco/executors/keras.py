@@ -21,7 +21,7 @@ from tunedeco import tracing
 from tunedeco.abstract import Size, size_of, unless_larger
 from tunedeco.errors import CheckpointError, ConfigurationError, NeedsWeights
 from tunedeco.events import Built, Ended, Resumed
-from tunedeco.executors import checkpoints, compiled, devices
+from tunedeco.executors import checkpoints, devices
 from tunedeco.executors.base import Emit, Interrupted, Slice
 from tunedeco.executors.data import Callbacks, FitData, input_spec
 from tunedeco.executors.failures import failure
@@ -77,7 +77,6 @@ class KerasExecutor:
         train_fn: the user's own training loop, in place of `fit`.
         share_programs: whether models may be trained by the programs of others.
         steps_per_execution: for models that say nothing of it; None chooses.
-        programs: where JAX keeps what it has compiled; None keeps nothing.
     """
 
     capacity = 1
@@ -96,7 +95,6 @@ class KerasExecutor:
         train_fn: Train | None = None,
         share_programs: bool = True,
         steps_per_execution: int | None = None,
-        programs: Path | None = None,
     ) -> None:
         self._objectives = objectives
         inputs = input_spec(data)
@@ -112,12 +110,11 @@ class KerasExecutor:
         memory = self._max_memory
         kept = math.inf if memory is None else memory / _KEPT
         self._programs = Programs(kept if share_programs else 0)
-        self._plan = Plan(steps_per_execution)
+        measures = any(objective.measure is not None for objective in objectives)
+        self._plan = Plan(steps_per_execution, measures=measures)
         self._pipelines = Pipelines()
         self._pace = Pace()
         self._interrupted = False
-        self._open = contextlib.ExitStack()
-        self._open.enter_context(compiled.kept(programs))
 
     def submit(self, work: Slice) -> None:
         """Accept a slice; it is trained by the next `wait`."""
@@ -150,10 +147,8 @@ class KerasExecutor:
         self._interrupted = True
 
     def close(self) -> None:
-        """Give back the programs that are kept, and the data that they read."""
+        """Give back the programs that are kept."""
         self._programs.forget()
-        self._pipelines.forget()
-        self._open.close()
 
     @contextlib.contextmanager
     def _session(self) -> Iterator[None]:
@@ -253,7 +248,10 @@ class KerasExecutor:
         epochs = job.work.until - start.epoch
         said = made.model.steps_per_execution
         self._plan.apply(model, said, opened.callbacks, feed, epochs)
-        watch.train(model, lambda: self._pipelines.of(arguments, feed))
+        try:
+            watch.train(model, lambda: self._pipelines.of(model, arguments, feed))
+        finally:
+            self._pipelines.release()
         self._plan.measured(watch.times, model)
         if program is not None:
             self._programs.give_back(program, opened.callbacks)

@@ -7,8 +7,11 @@ from typing import Any
 
 import keras
 
-TRAIN_BATCH = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
-"""What a callback hears of the batches that are trained."""
+WITHIN_EPOCH = (
+    *("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end"),
+    *("on_test_begin", "on_test_end", "on_test_batch_begin", "on_test_batch_end"),
+)
+"""What a callback hears of batches, and around validation."""
 
 
 def is_keras(thing: Any, name: str) -> bool:  # noqa: ANN401 (a model or a callback)

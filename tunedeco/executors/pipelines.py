@@ -15,9 +15,12 @@ import keras
 from tunedeco.executors import devices
 from tunedeco.executors.data import numpy_tree
 from tunedeco.executors.feed import Feed
+from tunedeco.executors.overridden import is_keras
 
 _AHEAD = 8
 """Batches that are fetched while others are trained on."""
+_MOST = 8
+"""Pipelines that are kept."""
 
 
 @final
@@ -27,14 +30,20 @@ class Pipelines:
     def __init__(self) -> None:
         self._made: dict[Any, Pipeline] = {}
 
-    def of(self, arguments: Mapping[str, Any], feed: Feed | None) -> Mapping[str, Any]:
+    def of(
+        self, model: keras.Model, arguments: Mapping[str, Any], feed: Feed | None
+    ) -> Mapping[str, Any]:
         """Return arguments of `fit` with pipelines in place of arrays, where there can be some.
 
         Args:
+            model: what is trained.
             arguments: of `fit`.
             feed: the training data among them, as set for the epoch that is trained next.
         """
-        if feed is None or feed.first_step or not devices.plain_tensorflow():
+        plain = (
+            is_keras(model, "fit") and is_keras(model, "evaluate") and devices.plain_tensorflow()
+        )
+        if feed is None or feed.first_step or not plain:
             return arguments
         found = dict(arguments)
         # for weights of classes Keras adds a stage each time; what augments may give any shape
@@ -48,15 +57,18 @@ class Pipelines:
             found["validation_data"] = self._reading("validation", whole) or given
         return found
 
-    def forget(self) -> None:
-        """Give back the data that was read last."""
-        self._made.clear()
+    def release(self) -> None:
+        """Give back the data that was read last; and all pipelines, where there are many."""
+        for pipeline in self._made.values():
+            pipeline.feed = None
+        if len(self._made) > _MOST:
+            self._made.clear()
 
     def _reading(self, name: str, feed: Feed) -> Any | None:  # noqa: ANN401 (a `tf.data.Dataset`)
         """Return a pipeline that reads a feed; None where TensorFlow has no type for its data."""
         batch = feed[0]
         leaves = keras.tree.flatten(batch)
-        if any(leaf.dtype.kind not in "biuf" for leaf in leaves):
+        if not all(leaf.dtype.kind in "biuf" and leaf.dtype.isnative for leaf in leaves):
             return None
         structure = keras.tree.map_structure(lambda a: (str(a.dtype), a.shape[1:]), batch)
         key = (name, len(feed), repr(structure))
@@ -73,7 +85,7 @@ class Pipeline:
     def __init__(self, feed: Feed) -> None:
         import tensorflow as tf
 
-        self.feed = feed
+        self.feed: Feed | None = feed
         structure = feed[0]
         leaves = keras.tree.flatten(structure)
 
@@ -86,4 +98,5 @@ class Pipeline:
         self.dataset = tf.data.Dataset.range(len(feed)).map(fetch).prefetch(_AHEAD)
 
     def _fetched(self, step: Any) -> list[Any]:  # noqa: ANN401 (a NumPy integer)
+        assert self.feed is not None
         return list(keras.tree.flatten(self.feed[int(step)]))

@@ -19,7 +19,7 @@ import keras
 from tunedeco.errors import ConfigurationError
 from tunedeco.executors import devices
 from tunedeco.executors.feed import Feed
-from tunedeco.executors.overridden import TRAIN_BATCH, is_keras
+from tunedeco.executors.overridden import WITHIN_EPOCH, is_keras
 
 _SECONDS = 0.05
 """What a call may take: so long, an interruption waits for it."""
@@ -41,19 +41,22 @@ class Plan:
 
     Args:
         steps_per_execution: how many for all of them; None chooses.
+        measures: whether an objective is a function of the model, which may predict: for that Keras
+            would compile as many copies of it.
 
     Raises:
         ConfigurationError: the backend cannot run several.
     """
 
-    def __init__(self, steps_per_execution: int | None) -> None:
+    def __init__(self, steps_per_execution: int | None, *, measures: bool) -> None:
         backend = keras.backend.backend()
         if steps_per_execution not in (None, 1) and not devices.compiles():
             msg = f"steps_per_execution={steps_per_execution} cannot be with Keras on {backend!r}"
             raise ConfigurationError(msg)
         self._given = steps_per_execution
-        self._chooses = steps_per_execution is None
-        self._seconds: float | None = None
+        self._chooses = steps_per_execution is None and not measures
+        self._seconds: float | None = None  # of a step, of a model with so many parameters
+        self._parameters = 1
         self._steps: WeakKeyDictionary[keras.Model, int] = WeakKeyDictionary()
 
     def apply(
@@ -80,13 +83,15 @@ class Plan:
         many = self._given or self._chosen(model, callbacks)
         if many != model.steps_per_execution:
             model.steps_per_execution = many
-            model.train_function = model.test_function = None
+            # each of them is made for so many steps a call
+            model.train_function = model.test_function = model.predict_function = None
 
     def measured(self, times: Sequence[float], model: keras.Model) -> None:
         """Take note of when calls of a training began, the last ones of an epoch's first."""
         durations = [after - before for before, after in itertools.pairwise(times)]
         if len(durations) >= _FEW:  # of which one made the program
             self._seconds = statistics.median(durations) / model.steps_per_execution
+            self._parameters = max(1, model.count_params())
 
     def _chosen(self, model: keras.Model, callbacks: Sequence[keras.callbacks.Callback]) -> int:
         pays = _PAYS if model.train_function is None else _PAYS_AGAIN
@@ -102,11 +107,12 @@ class Plan:
             return 1
         if model.steps_per_execution != 1:  # it has been measured before, and is compiled
             return int(model.steps_per_execution)
-        many = min(_MOST, int(_SECONDS / self._seconds))
+        larger = max(1.0, model.count_params() / self._parameters)
+        many = min(_MOST, int(_SECONDS / (self._seconds * larger)))
         return many if many >= _LEAST else 1
 
 
 def _hears_of_epochs_only(callback: keras.callbacks.Callback) -> bool:
     if type(callback) is keras.callbacks.ModelCheckpoint:  # its hook is for a frequency in batches
         return bool(callback.save_freq == "epoch")
-    return all(is_keras(callback, name) for name in TRAIN_BATCH)
+    return all(is_keras(callback, name) for name in WITHIN_EPOCH)
