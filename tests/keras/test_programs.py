@@ -1,15 +1,15 @@
 """Trials share compiled programs where nobody can tell: same numbers, fewer programs."""
 
-import random
+import random as python_random
 from collections.abc import Callable
 from pathlib import Path
-from random import uniform
+from random import uniform as python_uniform
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
-from numpy.random import normal
+from numpy.random import normal as numpy_normal
 
 from tunedeco import Choice, Objective, Tuner
 from tunedeco.executors import devices
@@ -141,9 +141,9 @@ def test_code_of_the_user_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         lambda: layers.Lambda(lambda x: x + np.random.normal()),
         lambda: layers.Lambda(lambda x: x + DRAW.random()),
-        lambda: layers.Lambda(lambda x: x + random.random()),
-        lambda: layers.Lambda(lambda x: x + uniform(0, 1)),
-        lambda: layers.Lambda(lambda x: x + normal()),
+        lambda: layers.Lambda(lambda x: x + python_random.random()),
+        lambda: layers.Lambda(lambda x: x + python_uniform(0, 1)),
+        lambda: layers.Lambda(lambda x: x + numpy_normal()),
         lambda: layers.Lambda(lambda x: x + keras.random.normal((4,))),
     ],
 )
