@@ -54,6 +54,7 @@ def trial(number: int, values: Any, losses: Sequence[float]) -> Trial:
 def drawn(task: Task, number: int, seed: int, *, evolve: bool) -> list[Trial]:
     assert task.space.size is not None
     indices = random.Random(seed).sample(range(task.space.size), number)
+    answers = Answers(task)
     trials: list[Trial] = []
     for i in range(number):
         values = task.space.at(indices[i])
@@ -61,7 +62,7 @@ def drawn(task: Task, number: int, seed: int, *, evolve: bool) -> list[Trial]:
             decision = Aging().next(task.space, trials, seed)
             assert isinstance(decision, Start)
             values = decision.values
-        row, _ = Answers(task).nearest(values)
+        row, _ = answers.nearest(values)
         trials.append(trial(i, values, [task.regrets[row]]))
     return trials
 
