@@ -17,9 +17,8 @@ from tunedeco.errors import CheckpointError
 from tunedeco.executors.training_state import Arrays
 
 _NAME = "generators/"
-
-
 _MOST = 256
+"""Seeds after which TensorFlow's kernels are cleared: one that is drawn from keeps some memory."""
 _seeds: set[int] = set()
 """Those that TensorFlow has had since its cache of kernels was cleared."""
 
@@ -50,9 +49,9 @@ def _seed_tensorflow(number: int) -> None:
     from tensorflow.python.eager.context import context
 
     found = context()  # where `set_seed` writes, and nothing public does
-    rng = getattr(found, "_rng", None)
+    former, rng = getattr(found, "_seed", None), getattr(found, "_rng", None)
     # an operation that draws outside of any program makes a kernel, each time with another seed
-    drawn = rng is None or rng.getstate() != random.Random(found._seed).getstate()  # noqa: SLF001, S311
+    drawn = rng is None or rng.getstate() != random.Random(former).getstate()  # noqa: S311
     if drawn or number in _seeds or len(_seeds) == _MOST:
         tf.random.set_seed(number)
         _seeds.clear()

@@ -33,7 +33,7 @@ from tunedeco.executors.models import (
     clear_session,
 )
 from tunedeco.executors.pipelines import Pipelines
-from tunedeco.executors.plan import Plan
+from tunedeco.executors.plan import Plan, as_kept
 from tunedeco.executors.programs import Programs
 from tunedeco.executors.recorder import Job, Pace, Snapshot, TooLarge, ended
 from tunedeco.executors.supplied import Supplier, wanted
@@ -223,7 +223,7 @@ class KerasExecutor:
 
         def began(model: Any) -> None:  # noqa: ANN401 (of a user's own loop, anything)
             if (start.epoch, start.step) == (0, 0):  # else it has been said
-                emit(self._built(trial, made, made.parameters, _plan(model)))
+                emit(self._built(trial, made, made.parameters, as_kept(model)))
             if not admitted and isinstance(model, keras.Model):
                 excess = self._excess(size_of(model))
                 if excess:
@@ -351,12 +351,6 @@ def checked_callbacks(given: Iterable[keras.callbacks.Callback]) -> list[keras.c
             msg = "leave BackupAndRestore out: a search goes on after a crash by itself"
             raise ConfigurationError(msg)
     return callbacks
-
-
-def _plan(model: object) -> dict[str, Any]:
-    """Return how a model is trained, as the journal keeps it."""
-    many = getattr(model, "steps_per_execution", 1)
-    return {"steps_per_execution": many} if many != 1 else {}
 
 
 def _unknown(hyperparameter: Hyperparameter) -> Any:  # noqa: ANN401 (it always raises)

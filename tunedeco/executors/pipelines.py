@@ -73,29 +73,33 @@ class Pipelines:
         structure = keras.tree.map_structure(lambda a: (str(a.dtype), a.shape[1:]), batch)
         key = (name, len(feed), repr(structure))
         if key not in self._made:
-            self._made[key] = Pipeline(feed)
+            self._made[key] = Pipeline(batch, len(feed))
         self._made[key].feed = feed
         return self._made[key].dataset
 
 
 @final
 class Pipeline:
-    """A `tf.data.Dataset` of the batches of `feed`, whichever that is at present."""
+    """A `tf.data.Dataset` of the batches of `feed`, whichever that is at present.
 
-    def __init__(self, feed: Feed) -> None:
+    Args:
+        batch: one of them, whose types and shapes all have.
+        batches: of an epoch.
+    """
+
+    def __init__(self, batch: Any, batches: int) -> None:  # noqa: ANN401 (a tree)
         import tensorflow as tf
 
-        self.feed: Feed | None = feed
-        structure = feed[0]
-        leaves = keras.tree.flatten(structure)
+        self.feed: Feed | None = None
+        leaves = keras.tree.flatten(batch)
 
         def fetch(step: Any) -> Any:  # noqa: ANN401 (a tensor, and tensors)
-            batch = tf.numpy_function(self._fetched, [step], [leaf.dtype for leaf in leaves])
-            for tensor, leaf in zip(batch, leaves, strict=True):
+            tensors = tf.numpy_function(self._fetched, [step], [leaf.dtype for leaf in leaves])
+            for tensor, leaf in zip(tensors, leaves, strict=True):
                 tensor.set_shape((None, *leaf.shape[1:]))
-            return keras.tree.pack_sequence_as(structure, batch)
+            return keras.tree.pack_sequence_as(batch, tensors)
 
-        self.dataset = tf.data.Dataset.range(len(feed)).map(fetch).prefetch(_AHEAD)
+        self.dataset = tf.data.Dataset.range(batches).map(fetch).prefetch(_AHEAD)
 
     def _fetched(self, step: Any) -> list[Any]:  # noqa: ANN401 (a NumPy integer)
         assert self.feed is not None

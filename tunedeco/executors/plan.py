@@ -11,7 +11,7 @@ HEAVY: importing this module loads Keras.
 import itertools
 import statistics
 from collections.abc import Sequence
-from typing import final
+from typing import Any, final
 from weakref import WeakKeyDictionary
 
 import keras
@@ -87,7 +87,12 @@ class Plan:
             model.train_function = model.test_function = model.predict_function = None
 
     def measured(self, times: Sequence[float], model: keras.Model) -> None:
-        """Take note of when calls of a training began, the last ones of an epoch's first."""
+        """Take note of how long a step takes.
+
+        Args:
+            times: when calls of one epoch began, one after the other, in seconds.
+            model: what was trained.
+        """
         durations = [after - before for before, after in itertools.pairwise(times)]
         if len(durations) >= _FEW:  # of which one made the program
             self._seconds = statistics.median(durations) / model.steps_per_execution
@@ -110,6 +115,12 @@ class Plan:
         larger = max(1.0, model.count_params() / self._parameters)
         many = min(_MOST, int(_SECONDS / (self._seconds * larger)))
         return many if many >= _LEAST else 1
+
+
+def as_kept(model: object) -> dict[str, Any]:
+    """Return how a model is trained, as the journal keeps it."""
+    many = getattr(model, "steps_per_execution", 1)
+    return {"steps_per_execution": many} if many != 1 else {}
 
 
 def _hears_of_epochs_only(callback: keras.callbacks.Callback) -> bool:

@@ -23,6 +23,7 @@ from tunedeco.executors.training_state import (
 from tunedeco.objectives import Objectives
 
 _TIMES = 32
+"""Calls of an epoch whose beginnings are noted."""
 
 
 @final
@@ -59,7 +60,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no typ
         self._feed = feed
         self._epoch = 0
         self.times: list[float] = []
-        """When the first steps of the latest epoch began, in seconds."""
+        """When the first calls of the latest epoch began, in seconds."""
 
     def train(self, model: keras.Model, arguments: Callable[[], Mapping[str, Any]]) -> None:
         """Train to the trial's last epoch, or to where a callback stops it.
