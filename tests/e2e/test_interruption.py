@@ -83,8 +83,10 @@ def test_two_at_once(trials: Callable[[str], Any]) -> None:
     """Of two searches in one directory one runs; the other is told who does, and leaves."""
     first = start("run")
     wait_for("run", 3, first)
+    first.send_signal(signal.SIGSTOP)  # or it may be at its end when the second has loaded Keras
     second = start("run")
     _, errors = second.communicate()
+    first.send_signal(signal.SIGCONT)
     assert second.returncode == 1
     assert f"is being written by process {first.pid} on " in errors
     assert first.wait() == 0
