@@ -30,7 +30,7 @@ class Event:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Event":
         """Return the event whose fields these are."""
-        return cls(**data)
+        return typed.made(cls, data)
 
 
 @final
@@ -71,13 +71,14 @@ class Created(Event):
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Created":
-        return cls(
-            **{
+        return typed.made(
+            cls,
+            {
                 **data,
                 "objective": Objective.from_json(data["objective"]),
                 "space": Space.from_json(data["space"]),
                 "others": tuple(map(Objective.from_json, data.get("others", ()))),
-            }
+            },
         )
 
 
@@ -116,13 +117,14 @@ class Extended(Event):
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Extended":
-        return cls(
-            **{
+        return typed.made(
+            cls,
+            {
                 **data,
                 "space": Space.from_json(data["space"]),
                 "met": tuple(map(Hyperparameter.from_json, data["met"])),
                 "carried": tuple(data["carried"]),
-            }
+            },
         )
 
 
@@ -139,7 +141,7 @@ class Enqueued(Event):
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Enqueued":
-        return cls(**{**data, "configurations": tuple(data["configurations"])})
+        return typed.made(cls, {**data, "configurations": tuple(data["configurations"])})
 
 
 @final
@@ -203,7 +205,7 @@ class Built(Event):
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Built":
-        return cls(**{**data, "met": tuple(map(Hyperparameter.from_json, data["met"]))})
+        return typed.made(cls, {**data, "met": tuple(map(Hyperparameter.from_json, data["met"]))})
 
 
 @final
@@ -231,12 +233,13 @@ class Trained(Event):
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Trained":
-        return cls(
-            **{
+        return typed.made(
+            cls,
+            {
                 **data,
                 "epochs": tuple(map(Epoch.from_json, data["epochs"])),
                 "checkpoint": Checkpoint.from_json(data["checkpoint"]),
-            }
+            },
         )
 
 
@@ -265,7 +268,7 @@ class Ended(Event):
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Ended":
-        return cls(**{**data, "state": State(data["state"])})
+        return typed.made(cls, {**data, "state": State(data["state"])})
 
 
 @final
@@ -298,7 +301,7 @@ def event_from_json(data: Mapping[str, Any]) -> Event:
     """
     try:
         rest = dict(data)
-        return typed.checked(_KINDS[rest.pop("event")].from_json(rest))
+        return _KINDS[rest.pop("event")].from_json(rest)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         msg = (
             f"it is not one this version understands ({type(error).__name__}: {error}); use the "

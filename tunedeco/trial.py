@@ -53,7 +53,7 @@ class Epoch:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Epoch":
         """Return the epoch that `to_json` described."""
-        return typed.checked(cls(data["epoch"], logs_from_json(data["logs"]), data["runtime"]))
+        return typed.made(cls, {**data, "logs": logs_from_json(data["logs"])})
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Checkpoint:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Checkpoint":
         """Return the checkpoint that `to_json` described."""
-        return typed.checked(cls(**data))
+        return typed.made(cls, data)
 
 
 @dataclass(frozen=True)

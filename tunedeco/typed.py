@@ -1,4 +1,4 @@
-"""Whether a record holds what its annotations say: for data that comes from outside, as JSON.
+"""Records that hold what their annotations say, made of data from outside, as JSON.
 
 Knows the annotations that this package's records have, and no others.
 """
@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from types import UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, NoReturn, TypeVar, cast, get_args, get_origin, get_type_hints
 
 R = TypeVar("R")
 
@@ -18,27 +18,54 @@ Kinds = frozenset[type]
 """Types of which each instance fits: nearly all that is read is of one of them."""
 
 
-def checked(record: R) -> R:
-    """Return an instance of a dataclass if each of its fields holds what it should.
+def made(kind: type[R], data: Mapping[str, Any]) -> R:
+    """Return the record with these fields, if each holds what it should.
+
+    As ``kind(**data)`` is, in half the time: each line of a journal is one, or several.
+
+    Args:
+        kind: a dataclass without a ``__post_init__``.
+        data: its fields; those with a default may be missing.
 
     Raises:
-        TypeError: one does not; names it.
+        TypeError: a field does not hold what it should, is missing or unknown; names it.
     """
-    kind: Any = type(record)
-    for name, usual, fits in _fields(kind):
-        value = record.__dict__[name]
+    record = object.__new__(kind)
+    there = record.__dict__
+    there.update(data)
+    fields = _fields(cast("Any", kind))
+    for name, value in there.items():
+        if name not in fields:
+            msg = f"{name!r:.50} is none of its fields"
+            raise TypeError(msg)
+        usual, fits, _ = fields[name]
         if type(value) not in usual and not fits(value):
             msg = f"{name} is {value!r:.50}"
             raise TypeError(msg)
+    if len(there) < len(fields):
+        there.update((name, fields[name][-1]()) for name in fields if name not in there)
     return record
 
 
 @cache
-def _fields(kind: Any) -> list[tuple[str, Kinds, Test]]:  # noqa: ANN401 (a dataclass)
-    """Return the name of each field, what it usually is, and what tells of all else if it fits."""
+def _fields(kind: Any) -> dict[str, tuple[Kinds, Test, Callable[[], Any]]]:  # noqa: ANN401 (a dataclass)
+    """Return for each field what it usually is, what tells if all else fits, and its default."""
     hints = get_type_hints(kind)
-    names = [f.name for f in dataclasses.fields(kind) if hints[f.name] is not Any]
-    return [(name, *_test(hints[name])) for name in names]
+    return {f.name: (*_test(hints[f.name]), _default(f)) for f in dataclasses.fields(kind)}
+
+
+def _default(field: dataclasses.Field[Any]) -> Callable[[], Any]:
+    """Return what makes the value of a field that is missing, or raises."""
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory
+    if field.default is not dataclasses.MISSING:
+        return lambda: field.default
+
+    def missing() -> NoReturn:
+        msg = f"{field.name} is missing"
+        raise TypeError(msg)
+
+    return missing
 
 
 def _test(hint: Any) -> tuple[Kinds, Test]:  # noqa: ANN401, PLR0911 (one for each annotation)

@@ -1,6 +1,7 @@
 """Lines that are read many at once are those that are read one by one."""
 
 import json
+from typing import Any
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -37,26 +38,26 @@ def written(texts: list[bytes]) -> bytes:
     return found
 
 
-def read(data: bytes, window: int | None) -> tuple[list[lines.Line], str]:
-    """Return the lines of some data, and what is wrong with the next one."""
-    found: list[lines.Line] = []
+def read(data: bytes, window: int | None) -> tuple[list[tuple[Any, int]], int, str]:
+    """Return the contents and ends of the lines of some data, the checksum, and what is wrong."""
+    found: list[tuple[Any, int]] = []
     position = crc = 0
     while position < len(data):
         try:
             if window is None:
                 line = lines.parsed(data, position, len(found), crc)
-                found += [] if line is None else [line]
-                new = line is not None
+                more = [] if line is None else [(line.content, line.end)]
+                crc = crc if line is None else line.crc
             else:
-                more = lines.several(data, position, len(found), crc, window)
-                found += more
-                new = bool(more)
+                contents, ends, crc = lines.several(data, position, len(found), crc, window)
+                more = list(zip(contents, ends, strict=True))
         except ValueError as error:
-            return found, str(error)
-        if not new:
-            return found, "torn"
-        position, crc = found[-1].end, found[-1].crc
-    return found, ""
+            return found, crc, str(error)
+        if not more:
+            return found, crc, "torn"
+        found += more
+        position = found[-1][1]
+    return found, crc, ""
 
 
 @given(st.lists(bodies, max_size=8), st.integers(1, 400), st.integers(0, 800), st.integers(0, 255))

@@ -11,8 +11,13 @@ UNSCORED: Mapping[str, Any] = {"score": None, "scores": {}, "loss": None, "best_
 """The fields of a trial that has no score."""
 
 
-def scored(run: Trial, objectives: Objectives, epochs: Sequence[Epoch]) -> Trial:
-    """Return a training with more epochs."""
+def scored(
+    run: Trial,
+    objectives: Objectives,
+    epochs: Sequence[Epoch],
+    **changes: Any,  # noqa: ANN401 (any field)
+) -> Trial:
+    """Return a training with more epochs, and some other fields changed."""
     curve, points = list(run.losses), list(run.points)
     point, best_epoch = run.point, run.best_epoch
     for epoch in epochs:
@@ -31,4 +36,5 @@ def scored(run: Trial, objectives: Objectives, epochs: Sequence[Epoch]) -> Trial
         scores=scores,
         loss=point[0] if point else None,
         best_epoch=best_epoch,
+        **changes,
     )

@@ -269,7 +269,7 @@ class SearchState:
         epochs = len(run.epochs) + len(event.epochs)
         self._check(event.checkpoint.epoch == epochs, event, "its checkpoint is of another epoch")
         latest = (*run.checkpoints, event.checkpoint)[-2:]
-        longer = scored(run.but(checkpoints=latest), self.objectives, event.epochs)
+        longer = scored(run, self.objectives, event.epochs, checkpoints=latest)
         return {
             "trial": self._with(longer),
             "epochs": self.epochs + len(event.epochs),

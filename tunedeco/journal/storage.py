@@ -214,15 +214,16 @@ class JournalStorage(Storage):
         while position < len(data):
             try:
                 read = lines.several(data, position, seq, crc)
-                if not read:
+                if not read.contents:
                     break
-                for line in read:
+                for content, end in zip(read.contents, read.ends, strict=True):
                     if seq == 0:
-                        lines.check_header(line.content)
+                        lines.check_header(content)
                     else:
-                        table, doc_id, document = lines.document(line.content)
+                        table, doc_id, document = lines.document(content)
                         found.setdefault(table, {})[str(doc_id)] = document
-                    position, seq, crc = line.end, seq + 1, line.crc
+                    position, seq = end, seq + 1
+                crc = read.crc
             except ValueError as problem:
                 place = f"line {seq + 1}, at byte {self._offset + position}"
                 msg = (
@@ -332,6 +333,9 @@ def no_collection() -> Iterator[None]:
         yield
     finally:
         if enabled:
+            if not gc.get_freeze_count():  # they are old from now on, without a walk that says so
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
 
 
