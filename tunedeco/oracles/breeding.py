@@ -1,6 +1,6 @@
 """How evolution that learns makes its children, and which of them it finds the most promising.
 
-The worst quarter of the losses is taken for the best of that quarter: how bad the bad ones are says
+The worst tenth of the losses is taken for the best of that tenth: how bad the bad ones are says
 nothing about where the best is. What failed or diverged counts as that, too. Trials that run are
 believed to become what the model expects of them, so that no two go to the same place. Of several
 objectives, the model is told which place a trial has among all: by fronts, and in a front by how
@@ -30,6 +30,7 @@ _ROUNDS = 2  # of variation around the most promising
 _PROMISING = 10
 _OFFSPRING = 20  # of each
 _OFFERED = 256  # children from which one is taken that is not tried yet
+_BAD = 0.9  # of the losses are told from each other
 _FAR = 10.0  # distances of the first quartile from the best
 
 
@@ -116,7 +117,7 @@ def _worth(points: Rows) -> Rows:
 
 
 def _clipped(losses: Rows) -> Rows:
-    """Return losses that are at most the third quartile of those that went well, as shares of one.
+    """Return losses that are at most the last decile of those that went well, as shares of one.
 
     Where that is far beyond the first quartile the worst have exploded, and the limit is nearer.
     """
@@ -125,7 +126,7 @@ def _clipped(losses: Rows) -> Rows:
         return np.zeros(len(losses))
     largest = float(np.abs(well).max()) or 1.0
     well, losses = well / largest, losses / largest
-    least, first, most = np.quantile(well, [0, 0.25, 0.75])
+    least, first, most = np.quantile(well, [0, 0.25, _BAD])
     if first > least:
         most = min(most, least + _FAR * (first - least))
     return np.asarray(np.minimum(losses, most))
