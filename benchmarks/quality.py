@@ -209,7 +209,11 @@ def keras_tuners(search: Search, seed: int) -> None:
             trial = oracle.create_trial("one")
             if trial.hyperparameters is None or trial.status == "STOPPED":
                 break
-            values, loss = search.evaluate({GROUP: dict(trial.hyperparameters.values)})
+            proposed = trial.hyperparameters.values
+            numbers = [h for h in search.space if not isinstance(h.domain, domains.Choice)]
+            # on a log scale its whole numbers go one too far
+            inside = {h.name: _within(proposed[h.name], h.domain) for h in numbers}
+            values, loss = search.evaluate({GROUP: {**proposed, **inside}})
             trial.hyperparameters.values.update(values[GROUP])
             oracle.update_trial(trial.trial_id, {"loss": loss})
             trial = oracle.get_trial(trial.trial_id)
@@ -252,7 +256,9 @@ def smacs(search: Search, seed: int) -> None:
         )
         while not search.over:
             info = facade.ask()
-            proposed = {n: _own(search, n, value) for n, value in dict(info.config).items()}
+            # NumPy's strings are no strings of ours
+            plain = {n: getattr(v, "item", lambda v=v: v)() for n, v in dict(info.config).items()}
+            proposed = {n: _own(search, n, value) for n, value in plain.items()}
             values, loss = search.evaluate({GROUP: proposed})
             real = {n: _theirs(search, n, value) for n, value in values[GROUP].items()}
             config = ConfigSpace.Configuration(space, real)

@@ -9,7 +9,17 @@ finds one by name.
 from tunedeco.errors import ConfigurationError
 from tunedeco.oracles.aging import Aging
 from tunedeco.oracles.asha import ASHA
-from tunedeco.oracles.base import Continue, Decision, Done, Oracle, Scheduler, Start, Wait, describe
+from tunedeco.oracles.base import (
+    Continue,
+    Decision,
+    Done,
+    Foreseeing,
+    Oracle,
+    Scheduler,
+    Start,
+    Wait,
+    describe,
+)
 from tunedeco.oracles.evolution import Evolution
 from tunedeco.oracles.given import Given, begins_with_defaults
 from tunedeco.oracles.grid import Grid
@@ -26,6 +36,7 @@ __all__ = [
     "Decision",
     "Done",
     "Evolution",
+    "Foreseeing",
     "Given",
     "Grid",
     "Hyperband",
