@@ -17,27 +17,35 @@ import quality  # first: it sets the threads of NumPy
 from kept import results
 from tables import load, names, publish
 
-from tunedeco.oracles import Evolution
+from tunedeco.oracles import Evolution, breeding
 
-SETTINGS = ((4, 8), (6, 8), (8, 8), (12, 8), (16, 8), (8, 2), (8, 4), (8, 16), (8, 32))
-"""Points that are spread out at first, and how many of the best can be parents."""
-DEFAULT = (Evolution().initial, Evolution().population)
+Setting = tuple[int, int, float]
+"""Points that are spread out at first, how many of the best can be parents, and the share of the
+losses that are told from each other."""
+
+DEFAULT: Setting = (Evolution().initial, Evolution().population, breeding.TOLD)
+SETTINGS: tuple[Setting, ...] = (
+    *((initial, *DEFAULT[1:]) for initial in (4, 6, 8, 12, 16)),
+    *((DEFAULT[0], population, DEFAULT[2]) for population in (2, 4, 16, 32)),
+    *((*DEFAULT[:2], told) for told in (0.5, 0.75, 0.95, 1.0)),
+)
 assert DEFAULT in SETTINGS
 
-Found = dict[tuple[tuple[int, int], str], list[float]]
+Found = dict[tuple[Setting, str], list[float]]
 """Mean regret at each budget, of a setting on a suite."""
 
 
 def run(
-    tables: Path, initial: int, population: int, suite: str, name: str, seed: int
+    tables: Path, initial: int, population: int, told: float, suite: str, name: str, seed: int
 ) -> list[float]:
     """Return the regret of one run at each budget."""
     search = quality.Search(load(tables / suite, name), max(quality.BUDGETS))
+    breeding.TOLD = told
     quality.ours(Evolution(initial=initial, population=population))(search, seed)
     return [min(1.0, *search.regrets[:budget]) for budget in quality.BUDGETS]
 
 
-def share(found: Found, setting: tuple[int, int], suites: list[str]) -> float:
+def share(found: Found, setting: Setting, suites: list[str]) -> float:
     """Return the mean share of the default's regret, over suites and budgets."""
     pairs = (zip(found[setting, s], found[DEFAULT, s], strict=True) for s in suites)
     return statistics.fmean(own / default for pair in pairs for own, default in pair)
@@ -64,7 +72,7 @@ def main() -> None:
         (setting, suite): [
             statistics.fmean(column)
             for column in zip(
-                *(r for k, r in runs.items() if k[:3] == (*setting, suite)), strict=True
+                *(r for k, r in runs.items() if k[:4] == (*setting, suite)), strict=True
             )
         ]
         for setting in SETTINGS
@@ -75,7 +83,8 @@ def main() -> None:
         f"# A suite that had no say in the settings, {dt.datetime.now(tz=dt.UTC):%Y-%m-%d}",
         "",
         f"`python benchmarks/left_out.py --tables DIR --seeds {options.seeds}`: evolution's",
-        f"(initial, population), {DEFAULT} by default, as the other suites would choose it of",
+        f"(initial, population, share of losses told from each other), {DEFAULT} by default, as the",
+        "other suites would choose it of",
         f"{len(SETTINGS)} settings, and the mean regret after so many evaluations there.",
         "",
         f"| left out | chosen by the others | {budgets} | defaults: {budgets} |",
@@ -90,7 +99,7 @@ def main() -> None:
         "",
         "The regret of each setting as a share of the defaults', mean over budgets:",
         "",
-        "| (initial, population) | " + " | ".join(suites) + " | mean |",
+        "| (initial, population, told) | " + " | ".join(suites) + " | mean |",
         "|---|" + "---:|" * (len(suites) + 1),
     ]
     for setting in SETTINGS:

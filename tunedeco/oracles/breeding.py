@@ -23,6 +23,9 @@ from tunedeco.randomness import digest
 from tunedeco.space import Space, Values
 from tunedeco.trial import UNFINISHED, Trial
 
+TOLD = 0.9
+"""The share of the losses, from the best on, that are told from each other."""
+
 _KNOWN = 128  # trials that the model is made of at most: more would make it slow
 _CHILDREN = 200  # by mutation, and as many by crossover
 _ANYWHERE = 400
@@ -30,7 +33,6 @@ _ROUNDS = 2  # of variation around the most promising
 _PROMISING = 10
 _OFFSPRING = 20  # of each
 _OFFERED = 256  # children from which one is taken that is not tried yet
-_BAD = 0.9  # of the losses are told from each other
 _FAR = 10.0  # distances of the first quartile from the best
 
 
@@ -126,7 +128,7 @@ def _clipped(losses: Rows) -> Rows:
         return np.zeros(len(losses))
     largest = float(np.abs(well).max()) or 1.0
     well, losses = well / largest, losses / largest
-    least, first, most = np.quantile(well, [0, 0.25, _BAD])
+    least, first, most = np.quantile(well, [0, 0.25, TOLD])
     if first > least:
         most = min(most, least + _FAR * (first - least))
     return np.asarray(np.minimum(losses, most))
