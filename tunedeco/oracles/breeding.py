@@ -107,14 +107,18 @@ def _children(shape: Encoding, parents: Rows, draw: variation.Draw) -> Rows:
 
 
 def _worth(points: Rows) -> Rows:
-    """Return one loss for each trial: its only one, or its place among all; infinite without."""
+    """Return one loss for each trial: its only one, or its place among all; infinite without.
+
+    What is behind more than the model is made of is all equally far behind.
+    """
     if points.shape[1] == 1:
         return points[:, 0]
     losses = np.full(len(points), np.inf)
     well = np.flatnonzero(np.isfinite(points).all(axis=1))
-    keys = pareto.ranks([tuple(points[i].tolist()) for i in well])
+    keys = pareto.ranks([tuple(points[i].tolist()) for i in well], _KNOWN)
     order = sorted(range(len(well)), key=keys.__getitem__)
-    losses[well[order]] = np.arange(len(well))
+    ahead = sum(key is not pareto.BEHIND for key in keys)
+    losses[well[order]] = np.minimum(np.arange(len(well)), ahead)
     return losses
 
 
