@@ -5,6 +5,8 @@ import pytest
 from tunedeco.oracles import Oracle, optuna
 from tunedeco.testing import OracleContract
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("optuna")
 
 

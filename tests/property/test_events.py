@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import hyperparameters, seeds, small_domains, spaces
@@ -168,6 +169,7 @@ def test_events_survive_json(schedule: tuple[list[Event], Expected]) -> None:
         assert json.dumps(back.to_json(), allow_nan=False) == text
 
 
+@pytest.mark.slow
 @given(schedules())
 def test_the_fold_is_what_was_put_in(schedule: tuple[list[Event], Expected]) -> None:
     """Epochs, their sum, states, space and best trial are those of the events that still hold."""
@@ -185,6 +187,7 @@ def test_the_fold_is_what_was_put_in(schedule: tuple[list[Event], Expected]) -> 
         assert (best.score, best.number, best.best_epoch) == expected.best
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(schedules(), st.integers(0, 25))
 def test_a_journal_opened_again_tells_the_same(

@@ -53,6 +53,7 @@ def test_every_configuration_comes_once(data: st.DataObject, space: Space, seed:
     assert len({t.key for t in trials}) == len(trials) == min(space.size, 40)
 
 
+@pytest.mark.slow
 @given(programs())
 @settings(max_examples=10)
 def test_no_trial_is_spent_on_a_branch_that_is_not_there(source: str) -> None:

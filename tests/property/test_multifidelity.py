@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -62,6 +63,7 @@ def curve_fn() -> Curve:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(
     schedulers,
@@ -170,6 +172,7 @@ def place(trial: Trial, epoch: int) -> tuple[float, int]:
     return (float("inf") if loss is None else loss), trial.number
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(ashas, st.integers(4, 30), st.integers(1, 30), st.integers(1, 4), st.data())
 def test_asha_promotes_from_the_top_share(

@@ -87,6 +87,7 @@ def test_grid_walks_the_product_in_order(space: Space, seed: int) -> None:
     assert json.dumps([t.values for t in trials]) == json.dumps(expected)
 
 
+@pytest.mark.slow
 @given(huge_spaces, st.sampled_from([Grid(), Random(), Aging(4, 2)]), seeds)
 def test_a_space_too_large_to_list_is_walked_lazily(
     space: Space, oracle: Oracle, seed: int
@@ -104,6 +105,7 @@ def test_a_space_too_large_to_list_is_walked_lazily(
         assert [t.values for t in trials] == [space.at(i) for i in range(50)]
 
 
+@pytest.mark.slow
 @given(spaces(), any_oracle, seeds, st.data())
 def test_the_same_question_has_the_same_answer(
     space: Space, oracle: Oracle, seed: int, data: st.DataObject
@@ -196,6 +198,7 @@ def test_behind_an_if_every_distinct_configuration_comes_once(
     assert {t.key for t in trials} == distinct
 
 
+@pytest.mark.slow
 def test_a_space_that_is_huge_only_on_paper_is_exhausted_at_once() -> None:
     """Ten branches of their own hyperparameters are a hundred trials, and not 10^11."""
     which = Hyperparameter("net", "kind", Choice(tuple("abcdefghij")), "a")

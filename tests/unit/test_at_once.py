@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from fakes import Curve, plain_fn, run_search
 
 from tunedeco.journal.journal import Journal
@@ -72,6 +73,7 @@ def start(program: str, *arguments: object) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_fifty_readers(tmp_path: Path) -> None:
     """While a search writes, 50 processes read all the time: each sees only states that were."""
     readers = [start(READER, tmp_path, ("kept open", "anew")[i % 2]) for i in range(50)]
@@ -97,6 +99,7 @@ def test_fifty_readers(tmp_path: Path) -> None:
     assert len(seen) > 20
 
 
+@pytest.mark.slow
 def test_eight_searches_at_once(tmp_path: Path) -> None:
     """Of searches started at once in one directory exactly one runs; the others are told so."""
     searches = [start(WRITER, tmp_path, i, 7) for i in range(8)]

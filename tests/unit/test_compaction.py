@@ -30,6 +30,7 @@ def shown(directory: Path, capsys: pytest.CaptureFixture[str]) -> list[Any]:
     return printed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("oracle", ORACLES)
 def test_cut_after_any_event_and_compacted(tmp_path: Path, oracle: Oracle) -> None:
     """From any prefix of a journal, compacted, a search ends with the same trials."""
@@ -50,6 +51,7 @@ def test_cut_after_any_event_and_compacted(tmp_path: Path, oracle: Oracle) -> No
         assert records(search(directory).state) == records(reference.state)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", [1, 2])
 def test_after_interruptions_and_failures(
     tmp_path: Path, every: int, capsys: pytest.CaptureFixture[str]

@@ -309,6 +309,7 @@ def test_in_a_space_that_grows(tmp_path: Path) -> None:
     assert again.state.trials[3].values == {"default": {"units": 6, "rate": 0.4}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("oracle", "executions"), [(Random(), 2), (SuccessiveHalving(Evolution(3, 2)), 1)]
 )

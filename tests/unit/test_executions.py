@@ -103,6 +103,7 @@ def test_failures_are_counted_by_trial(tmp_path: Path, capacity: int) -> None:
     assert len([t for t in run.state.trials if t.state is State.FAILED]) == 3
 
 
+@pytest.mark.slow
 def test_cut_after_any_event_a_search_ends_the_same(tmp_path: Path) -> None:
     """Run again from any prefix of the journal, torn or not, all executions are the same."""
 
@@ -116,6 +117,7 @@ def test_cut_after_any_event_a_search_ends_the_same(tmp_path: Path) -> None:
     assert_resumes(tmp_path / "whole", search, reference)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("capacity", [1, 2])
 def test_interrupted_anywhere_a_search_goes_on(tmp_path: Path, capacity: int) -> None:
     """Interrupted after any event, a search of repeated trials ends with all its epochs."""

@@ -20,6 +20,8 @@ from tunedeco.errors import (
 from tunedeco.journal.journal import FILE_NAME
 from tunedeco.oracles import Aging
 
+pytestmark = pytest.mark.slow
+
 
 def search(directory: Path) -> Run:
     return run_search(

@@ -363,6 +363,7 @@ def test_a_table_shows_them() -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("evaluator", ["fanova", "mdi"])
 def test_optunas_evaluators_agree_in_rank(
     evaluator: str, capfd: pytest.CaptureFixture[str]

@@ -338,6 +338,7 @@ def ups_fn() -> Curve:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("oracle", SCHEDULERS)
 def test_cut_after_any_event_a_search_ends_the_same(tmp_path: Path, oracle: Scheduler) -> None:
     """Killed between rungs, or anywhere, a search goes on to the same end, no epoch twice."""

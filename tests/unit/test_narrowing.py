@@ -57,6 +57,7 @@ def test_frozen_values_rule_out_what_depends_on_them(tmp_path: Path) -> None:
     assert not any("beta" in trial.values["optimizer"] for trial in run.state.trials)
 
 
+@pytest.mark.slow
 def test_cut_anywhere_it_goes_on_with_what_it_held(tmp_path: Path) -> None:
     """Interrupted after any event, a narrowed search ends as it would have: the best moves on."""
 

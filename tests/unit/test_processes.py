@@ -29,6 +29,8 @@ from tunedeco.search import Search
 from tunedeco.tracing import explore
 from tunedeco.trial import State, Trial
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 # the workers cannot import this module: pytest has loaded it under a name of its own

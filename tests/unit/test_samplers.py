@@ -39,6 +39,8 @@ from tunedeco.pareto import Point
 from tunedeco.space import Hyperparameter, Space, Values, flat
 from tunedeco.trial import UNFINISHED, State, Trial
 
+pytestmark = pytest.mark.slow
+
 theirs = pytest.importorskip("optuna")
 needs_cmaes = pytest.mark.skipif(find_spec("cmaes") is None, reason="cmaes is not installed")
 needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")

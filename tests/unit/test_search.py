@@ -144,6 +144,7 @@ def assert_resumes(
             assert not over & set(run.executor.submitted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("oracle", ORACLES)
 def test_cut_after_any_event_a_search_ends_the_same(tmp_path: Path, oracle: Oracle) -> None:
     """Run again from any prefix of the journal, torn or not, all trials, values and logs are equal.
@@ -160,6 +161,7 @@ def test_cut_after_any_event_a_search_ends_the_same(tmp_path: Path, oracle: Orac
     assert_resumes(tmp_path / "whole", search, reference)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", [1, 2, 3])
 @pytest.mark.parametrize("capacity", [1, 2])
 def test_interrupted_anywhere_a_search_goes_on(tmp_path: Path, every: int, capacity: int) -> None:

@@ -116,6 +116,7 @@ def test_each_line_is_json(path: Path) -> None:
     assert [line["doc"][2] for line in lines[1:]] == DOCUMENTS
 
 
+@pytest.mark.slow
 def test_cut_at_every_byte(path: Path) -> None:
     """Cut anywhere in its last three lines, it has all complete ones, and goes on after them."""
     whole = path.read_bytes()

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 EPOCHS = 9
 
@@ -81,7 +83,7 @@ def tables(tmp_path: Path) -> Path:
 def test_the_default_finds_more(tables: Path) -> None:
     """After 25, 50 and 100 evaluations it is ahead of random search, on each suite."""
     methods = ["random", "evolution"]
-    found = table("quality.py", tables, "--seeds", 3, "--methods", *methods)
+    found = table("quality.py", tables, "--seeds", 2, "--methods", *methods)
     assert len(found["evolution"]) == 2  # the suites
     for ours, chance in zip(found["evolution"], found["random"], strict=True):
         assert all(own < other for own, other in zip(ours, chance, strict=True)), found

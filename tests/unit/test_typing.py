@@ -9,6 +9,8 @@ import pytest
 
 import tunedeco
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(tunedeco.__file__).parents[1]
 
 
