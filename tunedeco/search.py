@@ -33,20 +33,10 @@ from tunedeco.events import (
     Stopped,
     Trained,
 )
-from tunedeco.executors.base import Executor, Expecting, Interrupted, Slice
+from tunedeco.executors.base import Executor, Interrupted, Slice
 from tunedeco.journal.journal import Journal
 from tunedeco.journal.search_state import SearchState
-from tunedeco.oracles import (
-    Continue,
-    Decision,
-    Done,
-    Foreseeing,
-    Given,
-    Oracle,
-    Scheduler,
-    Start,
-    Wait,
-)
+from tunedeco.oracles import Continue, Decision, Done, Given, Oracle, Scheduler, Start, Wait
 from tunedeco.space import Space, Values, flat, nested
 from tunedeco.trial import UNFINISHED, State, Trial
 
@@ -141,7 +131,6 @@ class Search:
         """Keep the executor busy until nothing is left to do, or a budget stops it."""
         self._submit()
         while self._under_way:
-            self._foresee()
             try:
                 self._executor.wait(self._record)
             except Interrupted:
@@ -153,19 +142,6 @@ class Search:
             if self._ending is None and self._budgets.reached(self._state):
                 self._end("target")
             self._submit()
-
-    def _foresee(self) -> None:
-        """Tell the executor of the trial that comes next, where that is known by now."""
-        state = self._state
-        if not isinstance(self._executor, Expecting) or any(self._waiting()):
-            return
-        foreseen = isinstance(self._oracle, Foreseeing) and self._oracle.foresees(state.inside)
-        if not foreseen and self._known(state.inside) is None:
-            return
-        decision = self._next()
-        if isinstance(decision, Proposed):
-            trial = Trial(decision.trial, decision.values, decision.until)
-            self._executor.expect(Slice(trial, self._seed, self._affordable(trial)))
 
     @contextlib.contextmanager
     def _clock(self) -> Iterator[None]:

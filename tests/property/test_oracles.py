@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from strategies import huge_spaces, seeds, small_domains, spaces, spaces_to_list
 
 from tunedeco.domains import Choice, Float, Range, Value
-from tunedeco.oracles import Aging, Done, Evolution, Foreseeing, Grid, Oracle, Random, Start
+from tunedeco.oracles import Aging, Done, Grid, Oracle, Random, Start
 from tunedeco.randomness import permuted
 from tunedeco.space import Hyperparameter, Space, Values, nested
 from tunedeco.trial import State, Trial, configuration_key
@@ -55,23 +55,6 @@ def test_every_configuration_comes_once(
         tried.add(key)
         trials.append(trial(len(trials), decision.values, outcome))
     assert len(tried) == space.size
-
-
-@given(st.data(), spaces_to_list(), st.sampled_from([*ORACLES, Evolution(4)]), seeds)
-def test_what_is_foreseen_comes(
-    data: st.DataObject, space: Space, oracle: Oracle, seed: int
-) -> None:
-    """What an oracle foresees while a trial runs, it says whatever becomes of that."""
-    trials = data.draw(histories(space, most=5))
-    decision = oracle.next(space, trials, seed)
-    assert isinstance(oracle, Foreseeing)
-    if isinstance(decision, Done):
-        return
-    running = trial(len(trials), decision.values, (State.RUNNING, None))
-    if oracle.foresees([*trials, running]):
-        ended = trial(len(trials), decision.values, data.draw(outcomes()))
-        now, then = (oracle.next(space, [*trials, last], seed) for last in (running, ended))
-        assert now == then
 
 
 @given(spaces_to_list(), seeds)

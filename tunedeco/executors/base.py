@@ -6,7 +6,7 @@ a slice, and writes down the events it emits.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, final, runtime_checkable
+from typing import Protocol, final
 
 from tunedeco.events import Built, Ended, Lost, Resumed, Trained
 from tunedeco.trial import Trial
@@ -68,13 +68,4 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """Give back what it holds."""
-        ...
-
-
-@runtime_checkable
-class Expecting(Executor, Protocol):
-    """An executor of one slice at a time that can prepare the next one."""
-
-    def expect(self, work: Slice) -> None:
-        """Hear, before `wait`, which slice will probably be submitted after the present one."""
         ...

@@ -7,7 +7,6 @@ whatever else draws from them goes on where it was. TensorFlow's cannot be read.
 import math
 import random
 import sys
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -59,23 +58,6 @@ def _seed_tensorflow(number: int) -> None:
     else:
         found._seed, found._rng = number, random.Random(number)  # noqa: SLF001, S311 (as TensorFlow does)
     _seeds.add(number)
-
-
-def as_they_are() -> Callable[[], None]:
-    """Return what puts all of them back into the state that they are in now, in this process."""
-    arrays = take()
-    if "tensorflow" not in sys.modules:
-        return lambda: put(arrays)
-    from tensorflow.python.eager.context import context
-
-    tensorflow = context()
-    number, rng = getattr(tensorflow, "_seed", None), getattr(tensorflow, "_rng", None)
-
-    def back() -> None:
-        put(arrays)
-        tensorflow._seed, tensorflow._rng = number, rng  # noqa: SLF001 (as `seed` sets them)
-
-    return back
 
 
 def take() -> Arrays:

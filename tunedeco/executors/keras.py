@@ -21,7 +21,7 @@ from tunedeco import tracing
 from tunedeco.abstract import Size, size_of, unless_larger
 from tunedeco.errors import CheckpointError, ConfigurationError, NeedsWeights
 from tunedeco.events import Built, Ended, Resumed
-from tunedeco.executors import ahead, checkpoints, devices, programs
+from tunedeco.executors import checkpoints, devices
 from tunedeco.executors.base import Emit, Interrupted, Slice
 from tunedeco.executors.data import Callbacks, FitData, input_spec
 from tunedeco.executors.failures import failure
@@ -34,6 +34,7 @@ from tunedeco.executors.models import (
 )
 from tunedeco.executors.pipelines import Pipelines
 from tunedeco.executors.plan import Plan, as_kept
+from tunedeco.executors.programs import Programs
 from tunedeco.executors.recorder import Job, Pace, Snapshot, TooLarge, ended
 from tunedeco.executors.supplied import Supplier, wanted
 from tunedeco.executors.watch import Watch
@@ -108,10 +109,7 @@ class KerasExecutor:
         self._work: Slice | None = None
         memory = self._max_memory
         kept = math.inf if memory is None else memory / _KEPT
-        self._programs = programs.Programs(kept if share_programs else 0)
-        looks_ahead = share_programs and train_fn is None and ahead.pays()
-        self._ahead = ahead.Ahead(self.policy) if looks_ahead else None
-        self._expected: Slice | None = None
+        self._programs = Programs(kept if share_programs else 0)
         measures = any(objective.measure is not None for objective in objectives)
         self._plan = Plan(steps_per_execution, measures=measures)
         self._pipelines = Pipelines()
@@ -121,10 +119,6 @@ class KerasExecutor:
     def submit(self, work: Slice) -> None:
         """Accept a slice; it is trained by the next `wait`."""
         self._work = work
-
-    def expect(self, work: Slice) -> None:
-        """Hear which slice comes next: its model is made before the present one is trained."""
-        self._expected = work
 
     def wait(self, emit: Emit) -> None:
         """Train the slice, emitting events as they happen.
@@ -146,9 +140,6 @@ class KerasExecutor:
                 end = opened if isinstance(opened, Ended) else self.trained(opened)
             except Exception as error:  # noqa: BLE001 (which says whom it concerns)
                 end = failure(error, work.trial)
-            finally:
-                if self._ahead is not None:
-                    self._ahead.wait()
         emit(end)  # out here: whoever hears of the end does not fail the trial
 
     def interrupt(self) -> None:
@@ -156,9 +147,7 @@ class KerasExecutor:
         self._interrupted = True
 
     def close(self) -> None:
-        """Give back what is kept, or made ahead."""
-        if self._ahead is not None:
-            self._ahead.drop()
+        """Give back the programs that are kept."""
         self._programs.forget()
 
     @contextlib.contextmanager
@@ -222,27 +211,6 @@ class KerasExecutor:
         end = ended(reached, work) or State.COMPLETED
         return Ended(trial.number, end, execution=trial.execution)
 
-    def _prepare(self) -> None:
-        """Make the model that is expected next, and begin to make its program."""
-        work, self._expected = self._expected, None
-        if work is None or self._ahead is None or self._max_memory is None:
-            return
-        limits = self._max_parameters, self._max_memory // _UNNOTICED
-        compile_: Callable[[], None] | None = None
-
-        def make() -> Made | None:
-            nonlocal compile_
-            made = unless_larger(lambda: self._maker.made(work), *limits)
-            if made is not None and self._programs.lacks(made):
-                arguments, feed = made.data.of(work.seed, 0).arguments(work.seed, work.trial)
-                if feed is not None:
-                    programs.build(made)
-                    compile_ = ahead.compiled(made.model, arguments, feed)
-            return made
-
-        if self._ahead.make(work, make) is not None and compile_ is not None:
-            self._ahead.compile(compile_)
-
     def _began(
         self,
         trial: Trial,
@@ -280,7 +248,6 @@ class KerasExecutor:
         epochs = job.work.until - start.epoch
         said = made.model.steps_per_execution
         self._plan.apply(model, said, opened.callbacks, feed, epochs)
-        self._prepare()
         try:
             watch.train(model, lambda: self._pipelines.of(model, arguments, feed))
         finally:
@@ -295,9 +262,6 @@ class KerasExecutor:
 
         Where it may be, it is only a look at it, with its size.
         """
-        made = None if self._ahead is None else self._ahead.taken(work)
-        if made is not None:
-            return made, None, made.built
         share = None if self._max_memory is None else self._max_memory // _UNNOTICED
         made = unless_larger(lambda: self._maker.made(work), self._max_parameters, share)
         if made is not None:

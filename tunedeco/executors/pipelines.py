@@ -46,8 +46,15 @@ class Pipelines:
         if feed is None or feed.first_step or not plain:
             return arguments
         found = dict(arguments)
-        for name, read in feeds(arguments, feed).items():
-            found[name] = self._reading(name, read) or found[name]
+        # for weights of classes Keras adds a stage each time; what augments may give any shape
+        if "class_weight" not in arguments and not feed.augments:
+            found["x"] = self._reading("x", feed) or feed
+        given = arguments["validation_data"]
+        arrays = numpy_tree(given) if isinstance(given, tuple) else None
+        if arrays is not None and "validation_steps" not in arguments:
+            size = arguments["validation_batch_size"]
+            whole = Feed(arrays, size, None, shuffle=False, seed=0, trial=0, execution=0)
+            found["validation_data"] = self._reading("validation", whole) or given
         return found
 
     def release(self) -> None:
@@ -69,27 +76,6 @@ class Pipelines:
             self._made[key] = Pipeline(batch, len(feed))
         self._made[key].feed = feed
         return self._made[key].dataset
-
-
-def feeds(arguments: Mapping[str, Any], feed: Feed) -> dict[str, Feed]:
-    """Return the feeds that can stand for arguments of `fit`, by name.
-
-    Args:
-        arguments: of `fit`.
-        feed: the training data among them.
-    """
-    found = {}
-    # for weights of classes Keras adds a stage each time; what augments may give any shape
-    if "class_weight" not in arguments and not feed.augments:
-        found["x"] = feed
-    given = arguments["validation_data"]
-    arrays = numpy_tree(given) if isinstance(given, tuple) else None
-    if arrays is not None and "validation_steps" not in arguments:
-        size = arguments["validation_batch_size"]
-        found["validation_data"] = Feed(
-            arrays, size, None, shuffle=False, seed=0, trial=0, execution=0
-        )
-    return found
 
 
 @final

@@ -12,7 +12,6 @@ import contextlib
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import final
-from weakref import WeakKeyDictionary
 
 import keras
 
@@ -61,16 +60,13 @@ class Programs:
         self._most_bytes = most_bytes
         self._kept: dict[Hashable, Program] = {}
         self._compiled = 0  # since all were forgotten
-        self._latest: Hashable | None = None  # that a model was trained by, or is now
-        self._keys: WeakKeyDictionary[keras.Model, Hashable | None] = WeakKeyDictionary()
 
     def of(self, made: Made) -> Program | None:
         """Return the program that a model can be trained by, in its state; None if it has none.
 
         It is taken out until it is given back, so that one whose training failed is gone.
         """
-        key = self._key(made)
-        self._latest = key
+        key = fingerprint(made.model, made.rates) if _sharable(made) else None
         kept = self._kept.pop(key, None)
         if kept is not None:
             _put_on(kept, made)
@@ -80,14 +76,8 @@ class Programs:
         self._compiled += 1
         if key is None:
             return None
-        build(made)
+        _build(made)
         return Program(key, made, take("optimizer", made.model.optimizer.variables))
-
-    def lacks(self, made: Made) -> bool:
-        """Return whether the next model has a program, and it is to be made yet."""
-        key = self._key(made)
-        there = key == self._latest or key in self._kept
-        return key is not None and not there and self._compiled < _MOST
 
     def give_back(self, program: Program, callbacks: Sequence[keras.callbacks.Callback]) -> None:
         """Keep a program after a training, unless a callback may have changed it."""
@@ -98,12 +88,6 @@ class Programs:
         if size + kept > self._most_bytes:
             self.forget()
         self._kept[program.fingerprint] = program
-
-    def _key(self, made: Made) -> Hashable | None:
-        if made.model not in self._keys:
-            sharable = _sharable(made)
-            self._keys[made.model] = fingerprint(made.model, made.rates) if sharable else None
-        return self._keys[made.model]
 
     def forget(self) -> None:
         """Give back the memory of all programs that were made."""
@@ -128,7 +112,7 @@ def _sharable(made: Made) -> bool:
     )
 
 
-def build(made: Made) -> None:
+def _build(made: Made) -> None:
     """Make the variables of optimizer and metrics, which TensorFlow would make in the first step.
 
     Then it makes the program of that step once, and not a second time without them.

@@ -9,17 +9,7 @@ finds one by name.
 from tunedeco.errors import ConfigurationError
 from tunedeco.oracles.aging import Aging
 from tunedeco.oracles.asha import ASHA
-from tunedeco.oracles.base import (
-    Continue,
-    Decision,
-    Done,
-    Foreseeing,
-    Oracle,
-    Scheduler,
-    Start,
-    Wait,
-    describe,
-)
+from tunedeco.oracles.base import Continue, Decision, Done, Oracle, Scheduler, Start, Wait, describe
 from tunedeco.oracles.evolution import Evolution
 from tunedeco.oracles.given import Given, begins_with_defaults
 from tunedeco.oracles.grid import Grid
@@ -36,7 +26,6 @@ __all__ = [
     "Decision",
     "Done",
     "Evolution",
-    "Foreseeing",
     "Given",
     "Grid",
     "Hyperband",

@@ -67,10 +67,6 @@ class Aging:
             msg = f"aging evolution's crossover is a probability from 0 to 1, not {self.crossover}"
             raise ConfigurationError(msg)
 
-    def foresees(self, trials: Sequence[Trial]) -> bool:
-        """Return whether the next trial's values are known before those that run have ended."""
-        return len(trials) < self.population
-
     def next(self, space: Space, trials: Sequence[Trial], seed: int) -> Start | Done:
         """Return a child of the present population, or `Done` when every one has been tried."""
         # what has not been scored yet cannot compete; what went wrong competes, and loses

@@ -88,18 +88,6 @@ class Scheduler(Oracle, Protocol):
         ...
 
 
-@runtime_checkable
-class Foreseeing(Oracle, Protocol):
-    """An oracle that knows at times what it will say, whatever becomes of the trials that run."""
-
-    def foresees(self, trials: Sequence[Trial]) -> bool:
-        """Return whether `next` answers now as it will when those that run have ended.
-
-        Nothing depends on it: what it is expected to say is only prepared.
-        """
-        ...
-
-
 def describe(oracle: Oracle) -> dict[str, Any]:
     """Return an oracle's name and settings as JSON, for the journal to compare."""
     settings: dict[str, Any] = {}

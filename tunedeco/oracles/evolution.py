@@ -46,10 +46,6 @@ class Evolution:
                 msg = f"evolution needs {name} to be {need}, not {value!r}"
                 raise ConfigurationError(msg)
 
-    def foresees(self, trials: Sequence[Trial]) -> bool:
-        """Return whether the next trial's values are known before those that run have ended."""
-        return len(trials) < self.initial
-
     def next(self, space: Space, trials: Sequence[Trial], seed: int) -> Start | Done:
         """Return the most promising child, or `Done` when every configuration has been tried."""
         from tunedeco.oracles import breeding  # here: NumPy is loaded when a search asks

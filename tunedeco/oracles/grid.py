@@ -16,10 +16,6 @@ from tunedeco.trial import Trial
 class Grid:
     """Walk the product of all values; the hyperparameter asked for last changes fastest."""
 
-    def foresees(self, trials: Sequence[Trial]) -> bool:  # noqa: ARG002 (always)
-        """Return whether the next trial's values are known before those that run have ended."""
-        return True
-
     def next(self, space: Space, trials: Sequence[Trial], seed: int) -> Start | Done:  # noqa: ARG002 (a grid has no chance in it)
         """Return the next configuration, or `Done` after the last.
 

@@ -21,10 +21,6 @@ from tunedeco.trial import Trial
 class Random:
     """Every position in the unit cube is equally likely, and no configuration comes twice."""
 
-    def foresees(self, trials: Sequence[Trial]) -> bool:  # noqa: ARG002 (always)
-        """Return whether the next trial's values are known before those that run have ended."""
-        return True
-
     def next(self, space: Space, trials: Sequence[Trial], seed: int) -> Start | Done:
         """Return a random configuration, or `Done` when every one has been tried."""
         draw = stream(seed, len(trials), "random")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from tunedeco.errors import ConfigurationError
-from tunedeco.oracles.base import Continue, Decision, Done, Foreseeing, Oracle, Start, Wait
+from tunedeco.oracles.base import Continue, Decision, Done, Oracle, Start, Wait
 from tunedeco.oracles.plain import plain
 from tunedeco.space import Space
 from tunedeco.trial import UNFINISHED, State, Trial
@@ -69,10 +69,6 @@ class Wrapper(ABC):
         if isinstance(decision, Start):
             return self._begun(decision, trials)
         return self.finish(trials) if isinstance(decision, Done) else decision
-
-    def foresees(self, trials: Sequence[Trial]) -> bool:
-        """Return whether the next trial's values are known, whichever go on before it begins."""
-        return isinstance(self.inner, Foreseeing) and self.inner.foresees(trials)
 
     def finish(self, trials: Sequence[Trial]) -> Continue | Wait | Done:
         """Return what to do next where no more trials may be started."""
