@@ -53,7 +53,8 @@ class Epoch:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Epoch":
         """Return the epoch that `to_json` described."""
-        return typed.made(cls, {**data, "logs": logs_from_json(data["logs"])})
+        logs = logs_from_json(data["logs"])
+        return typed.made(cls, {"epoch": data["epoch"], "logs": logs, "runtime": data["runtime"]})
 
 
 @dataclass(frozen=True)

@@ -162,11 +162,9 @@ def several(
     if len(bodies) > 1:
         return several(data, position, seq, before, (ends[-1] - position) // 2)
     single = parsed(data, position, seq, before)
-    return (
-        Lines([], [], before)
-        if single is None
-        else Lines([single.content], [single.end], single.crc)
-    )
+    if single is None:
+        return Lines([], [], before)
+    return Lines([single.content], [single.end], single.crc)
 
 
 def _decoded(bodies: Sequence[bytes]) -> list[Any] | None:
