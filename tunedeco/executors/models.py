@@ -16,7 +16,7 @@ import keras
 from tunedeco import tracing
 from tunedeco.abstract import Size, size_of, try_abstractly
 from tunedeco.errors import ConfigurationError
-from tunedeco.executors import checkpoints, devices, generators, own_state
+from tunedeco.executors import checkpoints, devices, draws, generators, own_state
 from tunedeco.executors.base import Slice
 from tunedeco.executors.data import FitData, first_batch, input_spec, symbolic
 from tunedeco.executors.fit_arguments import adapted, checked
@@ -107,6 +107,11 @@ class Maker:
 
     def made(self, work: Slice) -> Made:
         """Make the model of a trial, and build it where that can be done before training."""
+        with draws.by_few_programs():
+            return self._made(work)
+
+    def _made(self, work: Slice) -> Made:
+        """Do what `made` says."""
         made = self.called(work)
         if isinstance(made.model, keras.Model):
             # What cannot be built from shapes alone is left to fit, which then says what is wrong.
