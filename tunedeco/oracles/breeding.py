@@ -2,7 +2,7 @@
 
 The worst tenth of the losses is taken for the best of that tenth: how bad the bad ones are says
 nothing about where the best is. What failed or diverged counts as that, too. A child is to improve
-on the lowest loss seen, and every other time on the lowest that the model believes (expected
+on the lowest loss seen, and every third time on the lowest that the model believes (expected
 improvement "with plug-in": Victor Picheny, Tobias Wagner and David Ginsbourger, "A Benchmark of
 Kriging-Based Infill Criteria for Noisy Optimization", Structural and Multidisciplinary Optimization
 48 (2013)). Trials that run are believed to become what the model expects of them, so that no two go
@@ -35,6 +35,7 @@ _ANYWHERE = 400
 _ROUNDS = 2  # of variation around the most promising
 _PROMISING = 10
 _OFFSPRING = 20  # of each
+_PLUGGED_IN = 3  # the proposals of which one is to improve on what the model believes
 _OFFERED = 256  # children from which one is taken that is not tried yet
 _FAR = 10.0  # distances of the first quartile from the best
 
@@ -84,7 +85,8 @@ def _ranked(
         model = model.expecting(shape.points(shape.rows(pending)))
     # the lowest loss seen may be luck, which is hard to improve on and leads far afield; the lowest
     # believed leads to what is near
-    best = losses.min() if len(trials) % 2 else model.believed(points)[0].min()
+    believed = len(trials) % _PLUGGED_IN == 0
+    best = model.believed(points)[0].min() if believed else losses.min()
     parents = rows[np.argsort(losses, kind="stable")[:population]]
     children = _children(shape, parents, draw)
     for turn in range(_ROUNDS + 1):
