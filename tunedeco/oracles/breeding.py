@@ -29,13 +29,15 @@ from tunedeco.trial import UNFINISHED, Trial
 TOLD = 0.9
 """The share of the losses, from the best on, that are told from each other."""
 
+PLUGGED_IN = 3
+"""Of so many proposals one is to improve on what the model believes."""
+
 _KNOWN = 128  # trials that the model is made of at most: more would make it slow
 _CHILDREN = 200  # by mutation, and as many by crossover
 _ANYWHERE = 400
 _ROUNDS = 2  # of variation around the most promising
 _PROMISING = 10
 _OFFSPRING = 20  # of each
-_PLUGGED_IN = 3  # the proposals of which one is to improve on what the model believes
 _OFFERED = 256  # children from which one is taken that is not tried yet
 _FAR = 10.0  # distances of the first quartile from the best
 
@@ -85,7 +87,7 @@ def _ranked(
         model = model.expecting(shape.points(shape.rows(pending)))
     # the lowest loss seen may be luck, which is hard to improve on and leads far afield; the lowest
     # believed leads to what is near
-    believed = len(trials) % _PLUGGED_IN == 0
+    believed = len(trials) % PLUGGED_IN == 0
     best = model.believed(points)[0].min() if believed else losses.min()
     parents = rows[np.argsort(losses, kind="stable")[:population]]
     children = _children(shape, parents, draw)
