@@ -84,27 +84,79 @@ def test_models_of_other_shapes_compile_no_draw(caplog: pytest.LogCaptureFixture
     assert compiled(caplog, lambda: weights(31, 32, 33)) != []  # as Keras does
 
 
-def test_draws_within_programs_are_the_same() -> None:
-    """A program of the user's that draws, compiled meanwhile, draws what it would."""
+class Sampling(keras.layers.Layer):
+    """Draws noise for whatever batch there is, as the layer of a variational autoencoder does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seeds = keras.random.SeedGenerator(5)
+
+    def call(self, x: Any) -> Any:
+        return x + keras.random.normal(keras.ops.shape(x), seed=self.seeds)
+
+
+def test_layers_that_draw_for_any_batch_are_made_and_trained() -> None:
+    """A functional model whose size of a batch is open draws what it does by itself."""
+
+    def trained() -> list[np.ndarray]:
+        keras.utils.set_random_seed(3)
+        inputs = keras.Input((4,))
+        model = keras.Model(inputs, keras.layers.Dense(2)(Sampling()(inputs)))
+        model.compile("sgd", "mse")
+        model.fit(np.ones((6, 4)), np.ones((6, 2)), batch_size=4, verbose=0)
+        return list(model.get_weights())
+
+    plain = trained()
+    with draws.by_few_programs():
+        found = trained()
+    for one, other in zip(found, plain, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_draws_within_programs_are_left_alone() -> None:
+    """A program of the user's that draws is compiled as Keras has it: it may outlive the making."""
     import jax
 
     def drawn() -> Any:
         return keras.random.normal((3, 5), seed=4)
 
+    plain = str(jax.make_jaxpr(drawn)())
     with draws.by_few_programs():
-        inside = jax.jit(drawn)()
-    np.testing.assert_array_equal(np.asarray(inside), np.asarray(jax.jit(drawn)()))
+        assert str(jax.make_jaxpr(drawn)()) == plain
 
 
-def test_other_generators_are_left_alone() -> None:
-    """A generator whose first numbers depend on how many are drawn is asked for no more."""
+def test_another_generator_is_left_alone() -> None:
+    """One whose first numbers depend on how many are drawn is asked for no more, whenever set."""
     import jax
 
     with jax.threefry_partitionable(new_val=False):
         plain = keras.random.uniform((3, 5), seed=4)
-        with draws.by_few_programs():
-            same = keras.random.uniform((3, 5), seed=4)
+    with draws.by_few_programs(), jax.threefry_partitionable(new_val=False):
+        same = keras.random.uniform((3, 5), seed=4)
     np.testing.assert_array_equal(np.asarray(same), np.asarray(plain))
+
+
+def test_what_is_unusual_is_drawn_as_it_is() -> None:
+    """Limits for each number, a variable, a shape that is a number: Keras is asked as it stands."""
+    middle = keras.Variable(np.arange(6.0).reshape(2, 3))
+    calls: list[Callable[[], Any]] = [
+        lambda: keras.random.normal((2, 3), mean=middle, seed=1),
+        lambda: keras.random.uniform((3,), np.zeros(3), np.arange(1.0, 4.0), seed=1),
+        lambda: keras.random.uniform(5, seed=1),
+    ]
+    plain = [np.asarray(call()) for call in calls]
+    with draws.by_few_programs():
+        for call, expected in zip(calls, plain, strict=True):
+            np.testing.assert_array_equal(np.asarray(call()), expected)
+
+
+def test_a_wrong_shape_is_an_error_of_keras() -> None:
+    """What Keras says of a shape is what is said."""
+    with pytest.raises(Exception, match=r".") as plain:
+        keras.random.uniform((-1,), seed=1)
+    with draws.by_few_programs(), pytest.raises(type(plain.value)) as found:
+        keras.random.uniform((-1,), seed=1)
+    assert str(found.value) == str(plain.value)
 
 
 def test_keras_is_put_back_whatever_happens() -> None:

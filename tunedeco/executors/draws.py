@@ -15,23 +15,21 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras.src.utils.jax_utils import is_in_jax_tracing_scope
 
 _SIZES = (2**12, 2**16, 2**20)
 """Of the draws; what is larger takes longer to train than to compile."""
+
+_USUAL = (int, float, str, type(None), keras.random.SeedGenerator)
+"""Limits, dtypes and seeds of the draws that are cut; not a limit for each number, for instance."""
 
 _DRAWS = ("normal", "truncated_normal", "uniform")
 
 
 @contextlib.contextmanager
 def by_few_programs() -> Iterator[None]:
-    """Draw in few sizes, where that changes no number: on JAX, by the generator it begins with."""
+    """Draw in few sizes, on JAX, what is drawn at once and where that changes no number."""
     if keras.backend.backend() != "jax":
-        yield
-        return
-    import jax
-
-    counts = getattr(jax.config, "jax_threefry_partitionable", False)
-    if not counts or jax.config.jax_default_prng_impl != "threefry2x32":
         yield
         return
     backend = keras.src.backend.random
@@ -52,14 +50,28 @@ def _cut(draw: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(draw)
     def cut(shape: Any, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 (as Keras's)
-        count = math.prod(shape)
-        size = next((size for size in _SIZES if size >= count), None)
-        arrays = (jax.Array, np.ndarray)  # limits for each number, or a key of another generator
-        if size is None or any(isinstance(v, arrays) for v in (*arguments, *named.values())):
+        size = _size(shape) if _counts() else None
+        usual = all(isinstance(value, _USUAL) for value in (*arguments, *named.values()))
+        if size is None or not usual or is_in_jax_tracing_scope():
             return draw(shape, *arguments, **named)
-        numbers = draw((size,), *arguments, **named)
-        if isinstance(numbers, jax.core.Tracer):  # of a program of the user's
-            return numbers[:count].reshape(shape)
-        return jax.device_put(np.asarray(numbers)[:count].reshape(shape).copy())  # compiles nothing
+        numbers = np.asarray(draw((size,), *arguments, **named))
+        cut = numbers[: math.prod(shape)].reshape(shape).copy()  # or all would be kept
+        return jax.device_put(cut)  # which compiles nothing
 
     return cut
+
+
+def _counts() -> bool:
+    """Return whether JAX draws by a generator whose first numbers do not depend on how many."""
+    import jax
+
+    # asked at each draw: a model function may set them
+    impl = jax.config.jax_default_prng_impl
+    return impl == "threefry2x32" and getattr(jax.config, "jax_threefry_partitionable", False)
+
+
+def _size(shape: object) -> int | None:
+    """Return the size of the draw to cut a shape from; None for what is not cut."""
+    if not isinstance(shape, (tuple, list)) or not all(type(n) is int and n >= 0 for n in shape):
+        return None
+    return next((size for size in _SIZES if size >= math.prod(shape)), None)

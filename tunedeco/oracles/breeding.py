@@ -73,6 +73,7 @@ def _ranked(
     shape: Encoding, trials: Sequence[Trial], population: int, draw: variation.Draw
 ) -> Iterator[Values]:
     """Do what `ranked` says."""
+    believed = len(trials) % PLUGGED_IN == 0
     trials = list(comparable(shape.space, trials))
     known = [t for t in trials if t.state not in UNFINISHED]
     if not known:
@@ -80,15 +81,13 @@ def _ranked(
     losses = _clipped(_worth(levelled(known)))
     chosen = _chosen(losses)
     rows, losses = shape.rows([known[i].values for i in chosen]), losses[chosen]
-    points = shape.points(rows)
-    model = surrogate.fitted(points, losses, shape.dimensions)
+    model = surrogate.fitted(shape.points(rows), losses, shape.dimensions)
     pending = [t.values for t in trials if t.state in UNFINISHED]
     if pending:
         model = model.expecting(shape.points(shape.rows(pending)))
     # the lowest loss seen may be luck, which is hard to improve on and leads far afield; the lowest
-    # believed leads to what is near
-    believed = len(trials) % PLUGGED_IN == 0
-    best = model.believed(points)[0].min() if believed else losses.min()
+    # believed, be it of a trial that runs, leads to what is near
+    best = model.believed(model.points)[0].min() if believed else losses.min()
     parents = rows[np.argsort(losses, kind="stable")[:population]]
     children = _children(shape, parents, draw)
     for turn in range(_ROUNDS + 1):
