@@ -13,7 +13,7 @@ from strategies import huge_spaces, seeds, spaces, spaces_to_list
 
 from tunedeco.conditions import Among
 from tunedeco.domains import Choice, Fixed, Float, Range
-from tunedeco.oracles import Done, Evolution, Start
+from tunedeco.oracles import Done, Evolution, Start, surrogate
 from tunedeco.oracles.encoding import encoding
 from tunedeco.oracles.levels import SCALE, levelled
 from tunedeco.oracles.variation import anywhere, mutated, spread_out
@@ -225,6 +225,33 @@ def test_nobody_is_sent_to_where_another_is() -> None:
     points = np.array([PLANE.encode(t.values) for t in trials[4:]])
     apart = np.linalg.norm(points[:, None] - points[None], axis=-1) + np.eye(8)
     assert apart.min() > 0.005
+
+
+def test_a_lucky_loss_does_not_hold_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of three proposals in a row one is to improve on what is believed, the others on the luck."""
+    space = Space((Hyperparameter("g", "x", Float(0.0, 1.0), 0.5),))
+    draw = np.random.RandomState(0)
+    aims: list[float] = []
+
+    def noted(model: surrogate.Surrogate, points: Any, best: float) -> Any:
+        aims.append(best)
+        return improvement(model, points, best)
+
+    improvement = surrogate.improvement
+    monkeypatch.setattr(surrogate, "improvement", noted)
+    places = draw.uniform(size=33).tolist()
+    losses = [(x - 0.3) ** 2 + 0.1 * abs(draw.normal()) + 1.0 for x in places]
+    losses[4] = 0.8
+    trials = [
+        trial(i, {"g": {"x": x}}, (State.COMPLETED, loss))
+        for i, (x, loss) in enumerate(zip(places, losses, strict=True))
+    ]
+    lowest = []
+    for count in (31, 32, 33):
+        aims.clear()
+        LEARNS.next(space, trials[:count], 0)
+        lowest.append(min(aims) * max(losses[:count]) == pytest.approx(0.8))
+    assert lowest == [True, True, False]
 
 
 def test_with_two_objectives_it_fills_the_front() -> None:
