@@ -20,21 +20,22 @@ from tables import load, names, publish
 
 from tunedeco.oracles import Evolution, breeding
 
-Setting = tuple[int, int, float, int]
+Setting = tuple[int, int, float, int, int]
 """Points that are spread out at first, how many of the best can be parents, the share of the losses
-that are told from each other, and of how many proposals one is to improve on what the model
-believes (`NEVER`: none)."""
+that are told from each other, of how many proposals one is to improve on what the model believes
+(`NEVER`: none), and after how many trials it is time to settle."""
 
 NEVER = 10**6
 DEFAULT: Setting = (
     *(Evolution().initial, Evolution().population),
-    *(breeding.TOLD, breeding.PLUGGED_IN),
+    *(breeding.TOLD, breeding.PLUGGED_IN, breeding.LATE),
 )
 SETTINGS: tuple[Setting, ...] = (
     *((initial, *DEFAULT[1:]) for initial in (4, 6, 8, 12, 16)),
     *((DEFAULT[0], population, *DEFAULT[2:]) for population in (2, 4, 16, 32)),
-    *((*DEFAULT[:2], told, DEFAULT[3]) for told in (0.5, 0.75, 0.95, 1.0)),
-    *((*DEFAULT[:3], plugged_in) for plugged_in in (1, 2, NEVER)),
+    *((*DEFAULT[:2], told, *DEFAULT[3:]) for told in (0.5, 0.75, 0.95, 1.0)),
+    *((*DEFAULT[:3], plugged_in, DEFAULT[4]) for plugged_in in (1, 2, NEVER)),
+    *((*DEFAULT[:4], late) for late in (25, NEVER)),
 )
 assert DEFAULT in SETTINGS
 
@@ -44,9 +45,9 @@ Found = dict[tuple[Setting, str], list[float]]
 
 def run(tables: Path, *key: Any) -> list[float]:
     """Return the regret of one run at each budget: of a setting, a suite, a task and a seed."""
-    initial, population, told, plugged_in, suite, name, seed = key
+    initial, population, told, plugged_in, late, suite, name, seed = key
     search = quality.Search(load(tables / suite, name), max(quality.BUDGETS))
-    breeding.TOLD, breeding.PLUGGED_IN = told, plugged_in
+    breeding.TOLD, breeding.PLUGGED_IN, breeding.LATE = told, plugged_in, late
     quality.ours(Evolution(initial=initial, population=population))(search, seed)
     return [min(1.0, *search.regrets[:budget]) for budget in quality.BUDGETS]
 
@@ -77,7 +78,7 @@ def main() -> None:
         (setting, suite): [
             statistics.fmean(column)
             for column in zip(
-                *(r for k, r in runs.items() if k[:5] == (*setting, suite)), strict=True
+                *(r for k, r in runs.items() if k[:6] == (*setting, suite)), strict=True
             )
         ]
         for setting in SETTINGS
@@ -89,7 +90,7 @@ def main() -> None:
         "",
         f"`python benchmarks/left_out.py --tables DIR --seeds {options.seeds}`: evolution's",
         "(initial, population, share of losses told from each other, of how many proposals one is",
-        f"to improve on what the model believes), {DEFAULT} by default,",
+        f"to improve on what the model believes, trials until it settles), {DEFAULT} by default,",
         f"as the other suites would choose it of {len(SETTINGS)} settings, and the mean regret.",
         "",
         f"| left out | chosen by the others | {budgets} | defaults: {budgets} |",
@@ -104,7 +105,7 @@ def main() -> None:
         "",
         "The regret of each setting as a share of the defaults', all budgets together:",
         "",
-        "| (initial, population, told, plugged in) | " + " | ".join(suites) + " | mean |",
+        "| (initial, population, told, plugged in, late) | " + " | ".join(suites) + " | mean |",
         "|---|" + "---:|" * (len(suites) + 1),
     ]
     for setting in SETTINGS:

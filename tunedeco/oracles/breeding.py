@@ -1,16 +1,19 @@
 """How evolution that learns makes its children, and which of them it finds the most promising.
 
 The worst tenth of the losses is taken for the best of that tenth: how bad the bad ones are says
-nothing about where the best is. What failed or diverged counts as that, too. A child is to improve
-on the lowest loss seen, and every third time on the lowest that the model believes (expected
-improvement "with plug-in": Victor Picheny, Tobias Wagner and David Ginsbourger, "A Benchmark of
-Kriging-Based Infill Criteria for Noisy Optimization", Structural and Multidisciplinary Optimization
-48 (2013)). Trials that run are believed to become what the model expects of them, so that no two go
-to the same place. Of several objectives, the model is told which place a trial has among all: by
-fronts, and in a front by how lonely it is (NSGA-II, see `tunedeco.pareto`).
+nothing about where the best is. What failed or diverged counts as that, too. Trials that run are
+believed to become what the model expects of them, so that no two go to the same place. Of several
+objectives, the model is told which place a trial has among all: by fronts, and in a front by how
+lonely it is (NSGA-II, see `tunedeco.pareto`).
+
+A child is to improve on the lowest loss seen, and every third time on the lowest that the model
+believes, which is no luck (expected improvement "with plug-in": Victor Picheny, Tobias Wagner and
+David Ginsbourger, "A Benchmark of Kriging-Based Infill Criteria for Noisy Optimization", Structural
+and Multidisciplinary Optimization 48 (2013)). Late, when it is time to settle, the best is the one
+of which the least is believed possible.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -26,12 +29,19 @@ from tunedeco.randomness import digest
 from tunedeco.space import Space, Values
 from tunedeco.trial import UNFINISHED, Trial
 
+Promise = Callable[[Rows], Rows]
+"""Says how promising points are, (n,)."""
+
 TOLD = 0.9
 """The share of the losses, from the best on, that are told from each other."""
 
 PLUGGED_IN = 3
 """Of so many proposals one is to improve on what the model believes."""
 
+LATE = 50
+"""The trials after which what could be counts, and not by how much it would be better."""
+
+_DOUBTS = 1.5  # standard deviations below the mean that could be
 _KNOWN = 128  # trials that the model is made of at most: more would make it slow
 _CHILDREN = 200  # by mutation, and as many by crossover
 _ANYWHERE = 400
@@ -73,7 +83,7 @@ def _ranked(
     shape: Encoding, trials: Sequence[Trial], population: int, draw: variation.Draw
 ) -> Iterator[Values]:
     """Do what `ranked` says."""
-    believed = len(trials) % PLUGGED_IN == 0
+    count = len(trials)
     trials = list(comparable(shape.space, trials))
     known = [t for t in trials if t.state not in UNFINISHED]
     if not known:
@@ -85,14 +95,13 @@ def _ranked(
     pending = [t.values for t in trials if t.state in UNFINISHED]
     if pending:
         model = model.expecting(shape.points(shape.rows(pending)))
-    # the lowest loss seen may be luck, which is hard to improve on and leads far afield; the lowest
-    # believed, be it of a trial that runs, leads to what is near
-    best = model.believed(model.points)[0].min() if believed else losses.min()
+    # what runs has no improvement left, but could still be the lowest: so not where trials run
+    late = count >= LATE and not pending
+    promise = _bound(model) if late else _improvement(model, losses, count)
     parents = rows[np.argsort(losses, kind="stable")[:population]]
     children = _children(shape, parents, draw)
     for turn in range(_ROUNDS + 1):
-        promise = surrogate.improvement(model, shape.points(children), best)
-        children = children[np.argsort(-promise, kind="stable")]
+        children = children[np.argsort(-promise(shape.points(children)), kind="stable")]
         if turn < _ROUNDS:
             ahead = children[:_PROMISING]
             again = np.repeat(ahead, _OFFSPRING, axis=0)
@@ -100,6 +109,28 @@ def _ranked(
             near = variation.mutated(shape, again, draw, share=1.0, steps=steps)
             children = np.concatenate([children, near])
     return map(shape.values, children[:_OFFERED])
+
+
+def _improvement(model: surrogate.Surrogate, losses: Rows, count: int) -> Promise:
+    """Return by how much points are expected to improve on the lowest loss, seen or believed."""
+    believed = count % PLUGGED_IN == 0
+    # be it of a trial that runs
+    best = model.believed(model.points)[0].min() if believed else losses.min()
+    return lambda points: surrogate.improvement(model, points, best)
+
+
+def _bound(model: surrogate.Surrogate) -> Promise:
+    """Return how low losses could be.
+
+    Niranjan Srinivas et al., "Gaussian Process Optimization in the Bandit Setting", ICML 2010,
+    equation 6, with as many standard deviations all along.
+    """
+
+    def promise(points: Rows) -> Rows:
+        mean, doubt = model.believed(points)
+        return _DOUBTS * doubt - mean
+
+    return promise
 
 
 def _children(shape: Encoding, parents: Rows, draw: variation.Draw) -> Rows:
