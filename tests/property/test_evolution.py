@@ -254,6 +254,26 @@ def test_a_lucky_loss_does_not_hold_the_search(monkeypatch: pytest.MonkeyPatch) 
     assert lowest == [True, True, False]
 
 
+def test_after_many_trials_it_settles_where_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then no improvement is expected any more, but the lowest is sought; not beside what runs."""
+    trials = [
+        trial(i, PLANE.decode((u, v)), (State.COMPLETED, (u - 0.3) ** 2 + (v - 0.6) ** 2))
+        for i, (u, v) in enumerate(np.random.default_rng(0).random((50, 2)).tolist())
+    ]
+    decision = Evolution().next(PLANE, trials, 0)
+    assert isinstance(decision, Start)
+    assert PLANE.encode(decision.values) == pytest.approx((0.3, 0.6), abs=0.05)
+
+    def refused(*_: object) -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr(surrogate, "improvement", refused)
+    assert Evolution().next(PLANE, trials, 0) == decision
+    for others in (trials[:49], [*trials, trial(50, decision.values, (State.RUNNING, None))]):
+        with pytest.raises(AssertionError):
+            Evolution().next(PLANE, others, 0)
+
+
 def test_with_two_objectives_it_fills_the_front() -> None:
     """Where the front is a line, most of its trials come to lie near it, and all along it."""
     trials: list[Trial] = []
