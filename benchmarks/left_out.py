@@ -38,6 +38,7 @@ SETTINGS: tuple[Setting, ...] = (
     *((*DEFAULT[:4], late) for late in (25, NEVER)),
 )
 assert DEFAULT in SETTINGS
+_NOTHING = 1e-3  # a regret that is as good as none
 
 Found = dict[tuple[Setting, str], list[float]]
 """Mean regret at each budget, of a setting on a suite."""
@@ -54,7 +55,9 @@ def run(tables: Path, *key: Any) -> list[float]:
 
 def share(found: Found, setting: Setting, suites: list[str]) -> float:
     """Return the mean share of the default's regret, over suites."""
-    return statistics.fmean(sum(found[setting, s]) / sum(found[DEFAULT, s]) for s in suites)
+    return statistics.fmean(
+        (sum(found[setting, s]) + _NOTHING) / (sum(found[DEFAULT, s]) + _NOTHING) for s in suites
+    )
 
 
 def main() -> None:
