@@ -1,8 +1,8 @@
 """Initial weights on JAX, drawn by few programs.
 
-JAX compiles a program for each shape in which random numbers are drawn, about as long as a layer's
-training step takes to compile. Its generator counts: the first numbers of a long draw are those of
-a short one, to the bit. So weights are cut from draws of few sizes, whatever their shapes.
+JAX compiles a program for each shape in which random numbers are drawn, in a third of a second. Its
+generator counts: the first numbers of a long draw are those of a short one, to the bit. So weights
+are cut from draws of few sizes, whatever their shapes.
 
 HEAVY: importing this module loads Keras.
 """
@@ -55,8 +55,8 @@ def _cut(draw: Callable[..., Any]) -> Callable[..., Any]:
         if size is None or not usual or is_in_jax_tracing_scope():
             return draw(shape, *arguments, **named)
         numbers = np.asarray(draw((size,), *arguments, **named))
-        cut = numbers[: math.prod(shape)].reshape(shape).copy()  # or all would be kept
-        return jax.device_put(cut)  # which compiles nothing
+        first = numbers[: math.prod(shape)].reshape(shape).copy()  # or all would be kept
+        return jax.device_put(first)  # which compiles nothing
 
     return cut
 

@@ -105,13 +105,9 @@ class Maker:
         inputs = self.inputs if data.x is self.data.x else input_spec(data)
         return Made(model, arguments, trace, data, inputs)
 
+    @draws.by_few_programs()
     def made(self, work: Slice) -> Made:
         """Make the model of a trial, and build it where that can be done before training."""
-        with draws.by_few_programs():
-            return self._made(work)
-
-    def _made(self, work: Slice) -> Made:
-        """Do what `made` says."""
         made = self.called(work)
         if isinstance(made.model, keras.Model):
             # What cannot be built from shapes alone is left to fit, which then says what is wrong.
