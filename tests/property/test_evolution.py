@@ -272,6 +272,10 @@ def test_after_many_trials_it_settles_where_nothing_runs(monkeypatch: pytest.Mon
     for others in (trials[:49], [*trials, trial(50, decision.values, (State.RUNNING, None))]):
         with pytest.raises(AssertionError):
             Evolution().next(PLANE, others, 0)
+    held = Space((Hyperparameter("g", "x", Fixed(0.0), 0.0), tuple(PLANE)[1]))
+    inside = trial(49, {"g": {"x": 0.0, "y": 0.5}}, (State.COMPLETED, 1.0))
+    with pytest.raises(AssertionError):  # where few of the many tell of the space
+        Evolution().next(held, [*trials[:49], inside], 0)
 
 
 def test_with_two_objectives_it_fills_the_front() -> None:

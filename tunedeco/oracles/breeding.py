@@ -39,7 +39,8 @@ PLUGGED_IN = 3
 """Of so many proposals one is to improve on what the model believes."""
 
 LATE = 50
-"""The trials after which what could be counts, and not by how much it would be better."""
+"""The trials that have ended and tell of the space, after which what could be counts, and not by how
+much it would be better."""
 
 _DOUBTS = 1.5  # standard deviations below the mean that could be
 _KNOWN = 128  # trials that the model is made of at most: more would make it slow
@@ -96,7 +97,7 @@ def _ranked(
     if pending:
         model = model.expecting(shape.points(shape.rows(pending)))
     # what runs has no improvement left, but could still be the lowest: so not where trials run
-    late = count >= LATE and not pending
+    late = len(known) >= LATE and not pending
     promise = _bound(model) if late else _improvement(model, losses, count)
     parents = rows[np.argsort(losses, kind="stable")[:population]]
     children = _children(shape, parents, draw)
