@@ -81,7 +81,8 @@ def main() -> None:
         (setting, suite): [
             statistics.fmean(column)
             for column in zip(
-                *(r for k, r in runs.items() if k[:6] == (*setting, suite)), strict=True
+                *(r for k, r in runs.items() if k[: len(setting) + 1] == (*setting, suite)),
+                strict=True,
             )
         ]
         for setting in SETTINGS

@@ -39,8 +39,8 @@ PLUGGED_IN = 3
 """Of so many proposals one is to improve on what the model believes."""
 
 LATE = 50
-"""The trials that have ended and tell of the space, after which what could be counts, and not by how
-much it would be better."""
+"""The trials that have ended and tell of the space, after which what could be counts, and not by
+how much it would be better."""
 
 _DOUBTS = 1.5  # standard deviations below the mean that could be
 _KNOWN = 128  # trials that the model is made of at most: more would make it slow
