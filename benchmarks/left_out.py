@@ -23,19 +23,19 @@ from tunedeco.oracles import Evolution, breeding
 Setting = tuple[int, int, float, int, int]
 """Points that are spread out at first, how many of the best can be parents, the share of the losses
 that are told from each other, of how many proposals one is to improve on what the model believes
-(`NEVER`: none), and after how many trials it is time to settle."""
+(`NEVER`: none), and from how many trials on trees have a say."""
 
 NEVER = 10**6
 DEFAULT: Setting = (
     *(Evolution().initial, Evolution().population),
-    *(breeding.TOLD, breeding.PLUGGED_IN, breeding.LATE),
+    *(breeding.TOLD, breeding.PLUGGED_IN, breeding.JUMPS),
 )
 SETTINGS: tuple[Setting, ...] = (
     *((initial, *DEFAULT[1:]) for initial in (4, 6, 8, 12, 16)),
     *((DEFAULT[0], population, *DEFAULT[2:]) for population in (2, 4, 16, 32)),
     *((*DEFAULT[:2], told, *DEFAULT[3:]) for told in (0.5, 0.75, 0.95, 1.0)),
     *((*DEFAULT[:3], plugged_in, DEFAULT[4]) for plugged_in in (1, 2, NEVER)),
-    *((*DEFAULT[:4], late) for late in (25, NEVER)),
+    *((*DEFAULT[:4], jumps) for jumps in (25, NEVER)),
 )
 assert DEFAULT in SETTINGS
 _NOTHING = 1e-3  # a regret that is as good as none
@@ -46,9 +46,9 @@ Found = dict[tuple[Setting, str], list[float]]
 
 def run(tables: Path, *key: Any) -> list[float]:
     """Return the regret of one run at each budget: of a setting, a suite, a task and a seed."""
-    initial, population, told, plugged_in, late, suite, name, seed = key
+    initial, population, told, plugged_in, jumps, suite, name, seed = key
     search = quality.Search(load(tables / suite, name), max(quality.BUDGETS))
-    breeding.TOLD, breeding.PLUGGED_IN, breeding.LATE = told, plugged_in, late
+    breeding.TOLD, breeding.PLUGGED_IN, breeding.JUMPS = told, plugged_in, jumps
     quality.ours(Evolution(initial=initial, population=population))(search, seed)
     return [min(1.0, *search.regrets[:budget]) for budget in quality.BUDGETS]
 
@@ -109,7 +109,7 @@ def main() -> None:
         "",
         "The regret of each setting as a share of the defaults', all budgets together:",
         "",
-        "| (initial, population, told, plugged in, late) | " + " | ".join(suites) + " | mean |",
+        "| (initial, population, told, plugged in, jumps) | " + " | ".join(suites) + " | mean |",
         "|---|" + "---:|" * (len(suites) + 1),
     ]
     for setting in SETTINGS:

@@ -21,7 +21,7 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from tunedeco import pareto
-from tunedeco.oracles import surrogate, variation
+from tunedeco.oracles import forest, surrogate, variation
 from tunedeco.oracles.encoding import Encoding, Rows, encoding
 from tunedeco.oracles.held import comparable
 from tunedeco.oracles.levels import levelled
@@ -38,9 +38,11 @@ TOLD = 0.9
 PLUGGED_IN = 3
 """Of so many proposals one is to improve on what the model believes."""
 
+JUMPS = 16
+"""The trials that have ended and tell of the space, from which on trees have a say."""
+
 LATE = 50
-"""The trials that have ended and tell of the space, after which what could be counts, and not by
-how much it would be better."""
+"""And from which on it counts for the surrogate what could be, not how much better it would be."""
 
 _DOUBTS = 1.5  # standard deviations below the mean that could be
 _KNOWN = 128  # trials that the model is made of at most: more would make it slow
@@ -49,7 +51,6 @@ _ANYWHERE = 400
 _ROUNDS = 2  # of variation around the most promising
 _PROMISING = 10
 _OFFSPRING = 20  # of each
-_OFFERED = 256  # children from which one is taken that is not tried yet
 _FAR = 10.0  # distances of the first quartile from the best
 
 
@@ -92,15 +93,15 @@ def _ranked(
     losses = _clipped(_worth(levelled(known)))
     chosen = _chosen(losses)
     rows, losses = shape.rows([known[i].values for i in chosen]), losses[chosen]
+    parents = rows[np.argsort(losses, kind="stable")[:population]]
     model = surrogate.fitted(shape.points(rows), losses, shape.dimensions)
     pending = [t.values for t in trials if t.state in UNFINISHED]
     if pending:
-        model = model.expecting(shape.points(shape.rows(pending)))
-    # what runs has no improvement left, but could still be the lowest: so not where trials run
-    late = len(known) >= LATE and not pending
-    promise = _bound(model) if late else _improvement(model, losses, count)
-    parents = rows[np.argsort(losses, kind="stable")[:population]]
-    children = _children(shape, parents, draw)
+        running = shape.rows(pending)
+        model = model.expecting(shape.points(running))
+        rows = np.concatenate([rows, running])
+    promise = _promise(model, losses, count, draw)
+    children = _new(_children(shape, parents, draw), rows)
     for turn in range(_ROUNDS + 1):
         children = children[np.argsort(-promise(shape.points(children)), kind="stable")]
         if turn < _ROUNDS:
@@ -108,30 +109,49 @@ def _ranked(
             again = np.repeat(ahead, _OFFSPRING, axis=0)
             steps = draw.choice([0.02, 0.05, 0.1], len(again))
             near = variation.mutated(shape, again, draw, share=1.0, steps=steps)
-            children = np.concatenate([children, near])
-    return map(shape.values, children[:_OFFERED])
+            children = _new(np.concatenate([children, near]), rows)
+    return map(shape.values, children)
 
 
-def _improvement(model: surrogate.Surrogate, losses: Rows, count: int) -> Promise:
-    """Return by how much points are expected to improve on the lowest loss, seen or believed."""
-    believed = count % PLUGGED_IN == 0
-    # be it of a trial that runs
-    best = model.believed(model.points)[0].min() if believed else losses.min()
-    return lambda points: surrogate.improvement(model, points, best)
+def _promise(model: surrogate.Surrogate, losses: Rows, count: int, draw: variation.Draw) -> Promise:
+    """Return what says how promising points are, to a search of so many trials.
 
-
-def _bound(model: surrogate.Surrogate) -> Promise:
-    """Return how low losses could be.
-
-    Niranjan Srinivas et al., "Gaussian Process Optimization in the Bandit Setting", ICML 2010,
-    equation 6, with as many standard deviations all along.
+    The model may know of more points than there are losses: of trials that run.
     """
+    believed, _ = model.believed(model.points)
+    lowest = losses.min()
+    best = believed.min() if count % PLUGGED_IN == 0 else lowest
+    # what runs has no improvement left, but could still be the lowest: so not where trials run
+    late = len(losses) >= LATE and len(believed) == len(losses)
 
-    def promise(points: Rows) -> Rows:
+    def smooth(points: Rows) -> Rows:
         mean, doubt = model.believed(points)
-        return _DOUBTS * doubt - mean
+        return _DOUBTS * doubt - mean if late else surrogate.improvement((mean, doubt), best)
 
-    return promise
+    if len(losses) < JUMPS or not model.points.shape[1]:
+        return smooth
+    expected = np.concatenate([losses, believed[len(losses) :]])
+    trees = forest.grown(model.points, expected, draw)
+
+    def both(points: Rows) -> Rows:
+        rough = trees.believed(points)
+        return _places(smooth(points)) + _places(surrogate.improvement(rough, lowest))
+
+    return both
+
+
+def _places(promises: Rows) -> Rows:
+    """Return the place of each among all, from the lowest on; the same for those that are equal."""
+    _, among, many = np.unique(promises, return_inverse=True, return_counts=True)
+    places: Rows = (np.cumsum(many) - many / 2)[among]
+    return places
+
+
+def _new(children: Rows, known: Rows) -> Rows:
+    """Return each child once, in their order, without those that are known."""
+    both = np.nan_to_num(np.concatenate([known, children]), nan=-1.0)
+    _, first = np.unique(both.round(12), axis=0, return_index=True)
+    return children[np.sort(first[first >= len(known)]) - len(known)]
 
 
 def _children(shape: Encoding, parents: Rows, draw: variation.Draw) -> Rows:

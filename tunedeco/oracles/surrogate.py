@@ -119,13 +119,17 @@ def fitted(points: Rows, losses: Rows, dimensions: Sequence[int]) -> Surrogate:
     return _conditioned(prior, points, losses)
 
 
-def improvement(surrogate: Surrogate, points: Rows, best: float) -> Rows:
+def improvement(believed: tuple[Rows, Rows], best: float) -> Rows:
     """Return by how much each place is expected to fall below a loss, (n,).
 
     Donald Jones, Matthias Schonlau and William Welch, "Efficient Global Optimization of Expensive
     Black-Box Functions", Journal of Global Optimization 13 (1998), equation 15.
+
+    Args:
+        believed: the means of the places and their standard deviations, (n,) each.
+        best: the loss.
     """
-    mean, spread = surrogate.believed(points)
+    mean, spread = believed
     z = (best - mean) / spread
     density = np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
     found: Rows = spread * (z * 0.5 * (1 + _erf(z / math.sqrt(2))) + density)
