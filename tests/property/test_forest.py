@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from tunedeco.oracles.forest import grown
 
-sizes = st.tuples(st.integers(1, 40), st.integers(1, 6), st.integers(0, 2**32 - 1))
+sizes = st.tuples(
+    st.integers(1, 40), st.one_of(st.integers(1, 6), st.integers(60, 99)), st.integers(0, 2**32 - 1)
+)
 
 
 @given(sizes)

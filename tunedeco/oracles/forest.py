@@ -2,9 +2,10 @@
 
 Extremely randomized trees (Pierre Geurts, Damien Ernst and Louis Wehenkel, Machine Learning 63
 (2006), table 1): a node draws a threshold in each column between its least and its largest point,
-and decides by the one that tells the losses apart best. Where trees differ is in doubt (Frank
-Hutter, Holger Hoos and Kevin Leyton-Brown, "Sequential Model-Based Optimization for General
-Algorithm Configuration", LION 2011, section 4.1). All trees grow at once, a level at a time.
+and decides by the one that tells the losses apart best; of many columns it looks at some, drawn for
+each node. Where trees differ is in doubt (Frank Hutter, Holger Hoos and Kevin Leyton-Brown,
+"Sequential Model-Based Optimization for General Algorithm Configuration", LION 2011, section 4.1).
+All trees grow at once, a level at a time.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from tunedeco.oracles.encoding import Rows
 
 _TREES = 30
 _LEAST = 2  # points in a leaf, where there are any more
+_COLUMNS = 64  # from which a node chooses at most: more would make it slow
 _DOUBT = 1e-9  # where all trees agree
 
 Places = np.ndarray[Any, np.dtype[np.intp]]
@@ -50,7 +52,7 @@ def grown(points: Rows, losses: Rows, draw: np.random.Generator) -> Forest:
     Args:
         points: where losses were seen, (n, columns), with at least one column.
         losses: (n,).
-        draw: picks the thresholds.
+        draw: picks the thresholds, and the columns if there are many.
     """
     levels = []
     sample = np.tile(np.arange(len(points)), _TREES)  # one node's after another's
@@ -60,7 +62,11 @@ def grown(points: Rows, losses: Rows, draw: np.random.Generator) -> Forest:
         count += len(sizes)
         begin = np.cumsum(sizes) - sizes
         node = np.repeat(np.arange(len(sizes)), sizes)
-        seen, lost = points[sample], losses[sample]
+        if points.shape[1] > _COLUMNS:
+            columns = draw.integers(0, points.shape[1], (len(sizes), _COLUMNS))
+        else:
+            columns = np.tile(np.arange(points.shape[1]), (len(sizes), 1))
+        seen, lost = points[sample[:, None], columns[node]], losses[sample]
         low, high = np.minimum.reduceat(seen, begin), np.maximum.reduceat(seen, begin)
         threshold = low + draw.random(low.shape) * (high - low)
         mean = np.add.reduceat(lost, begin) / sizes
@@ -71,11 +77,12 @@ def grown(points: Rows, losses: Rows, draw: np.random.Generator) -> Forest:
         # by how much the squares of the losses around their mean become less
         gain = less**2 / np.maximum(smaller, 1) + less**2 / np.maximum(larger, 1)
         gain[(smaller < _LEAST) | (larger < _LEAST)] = 0.0
-        nodes, column = np.arange(len(sizes)), gain.argmax(axis=1)
-        splits = gain[nodes, column] > 0
+        nodes, chosen = np.arange(len(sizes)), gain.argmax(axis=1)
+        splits = gain[nodes, chosen] > 0
         left = 2 * (np.cumsum(splits) - 1)  # among the nodes of the next level
-        levels.append((np.where(splits, column, -1), threshold[nodes, column], count + left, mean))
-        beyond = ~below[np.arange(len(node)), column[node]]
+        column = np.where(splits, columns[nodes, chosen], -1)
+        levels.append((column, threshold[nodes, chosen], count + left, mean))
+        beyond = ~below[np.arange(len(node)), chosen[node]]
         goes_on = splits[node]
         child = (left[node] + beyond)[goes_on]
         sample = sample[goes_on][np.argsort(child, kind="stable")]
