@@ -6,11 +6,12 @@ believed to become what the model expects of them, so that no two go to the same
 objectives, the model is told which place a trial has among all: by fronts, and in a front by how
 lonely it is (NSGA-II, see `tunedeco.pareto`).
 
-A child is to improve on the lowest loss seen, and every third time on the lowest that the model
+A child is to improve on the lowest loss seen, and every third time on the lowest that the surrogate
 believes, which is no luck (expected improvement "with plug-in": Victor Picheny, Tobias Wagner and
 David Ginsbourger, "A Benchmark of Kriging-Based Infill Criteria for Noisy Optimization", Structural
 and Multidisciplinary Optimization 48 (2013)). Late, when it is time to settle, the best is the one
-of which the least is believed possible.
+of which the least is believed possible. Losses that jump are no smooth surface, so trees are asked
+as well: the most promising child is the one with the best places in both orders together.
 """
 
 from collections.abc import Callable, Iterator, Sequence

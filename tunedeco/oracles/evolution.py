@@ -24,7 +24,7 @@ from tunedeco.trial import Trial
 @final
 @dataclass(frozen=True)
 class Evolution:
-    """Evolution guided by a Gaussian process.
+    """Evolution guided by a Gaussian process and trees.
 
     Args:
         initial: trials that are spread out over the space, before the model says anything.
