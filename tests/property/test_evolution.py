@@ -213,17 +213,18 @@ def test_a_condition_on_a_log_range_that_is_too_long_to_list() -> None:
     assert len({"act" in t.values["g"] for t in trials}) == 2
 
 
-def test_nobody_is_sent_to_where_another_is() -> None:
+@pytest.mark.parametrize("known", [4, 20, 60])
+def test_nobody_is_sent_to_where_another_is(known: int) -> None:
     """Of eight that run at once no two are at one place, though all would be promising."""
     trials = [
         trial(i, PLANE.decode((u, v)), (State.COMPLETED, (u - 0.3) ** 2 + (v - 0.6) ** 2))
-        for i, (u, v) in enumerate(np.random.default_rng(0).random((4, 2)).tolist())
+        for i, (u, v) in enumerate(np.random.default_rng(0).random((known, 2)).tolist())
     ]
     for _ in range(8):
         decision = Evolution().next(PLANE, trials, 0)
         assert isinstance(decision, Start)
         trials.append(trial(len(trials), decision.values, (State.RUNNING, None)))
-    points = np.array([PLANE.encode(t.values) for t in trials[4:]])
+    points = np.array([PLANE.encode(t.values) for t in trials[known:]])
     apart = np.linalg.norm(points[:, None] - points[None], axis=-1) + np.eye(8)
     assert apart.min() > 0.005
 
