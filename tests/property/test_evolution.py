@@ -1,6 +1,7 @@
 """What evolution that learns owes in spaces and after histories that nobody chose."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -286,7 +287,7 @@ def test_after_many_trials_it_settles_where_nothing_runs(monkeypatch: pytest.Mon
 
 
 def test_trees_have_a_say_once_there_are_trials_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From sixteen that tell of the space on, children are found by the surrogate and by trees."""
+    """From sixteen that tell of the space, and of equal length, on, trees are asked as well."""
     trials = [
         trial(i, PLANE.decode((u, v)), (State.COMPLETED, (u - 0.3) ** 2 + (v - 0.6) ** 2))
         for i, (u, v) in enumerate(np.random.default_rng(0).random((16, 2)).tolist())
@@ -304,8 +305,12 @@ def test_trees_have_a_say_once_there_are_trials_enough(monkeypatch: pytest.Monke
     for history in (trials[:15], [*trials[:15], running], trials, [*trials, running]):
         Evolution().next(PLANE, history, 0)
     assert seen == [16, 17]  # what runs counts as it is believed to become
-    held = Space((Hyperparameter("g", "x", Fixed(0.0), 0.0), tuple(PLANE)[1]))
+    Evolution().next(PLANE, [*trials, replace(running, state=State.FAILED)], 0)
+    assert seen.pop() == 17
     inside = trial(16, {"g": {"x": 0.0, "y": 0.5}}, (State.COMPLETED, 1.0))
+    further = replace(inside, values=running.values, until=5, losses=(1.0,) * 5)
+    Evolution().next(PLANE, [*trials, further], 0)
+    held = Space((Hyperparameter("g", "x", Fixed(0.0), 0.0), tuple(PLANE)[1]))
     Evolution().next(held, [*trials, inside], 0)
     assert seen == [16, 17]
 

@@ -11,7 +11,8 @@ believes, which is no luck (expected improvement "with plug-in": Victor Picheny,
 David Ginsbourger, "A Benchmark of Kriging-Based Infill Criteria for Noisy Optimization", Structural
 and Multidisciplinary Optimization 48 (2013)). Late, when it is time to settle, the best is the one
 of which the least is believed possible. Losses that jump are no smooth surface, so trees are asked
-as well: the most promising child is the one with the best places in both orders together.
+as well: the most promising child is the one with the best places in both orders together. Not where
+some trials were trained further than others, though: trees would see jumps between their losses.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +29,7 @@ from tunedeco.oracles.held import comparable
 from tunedeco.oracles.levels import levelled
 from tunedeco.randomness import digest
 from tunedeco.space import Space, Values
-from tunedeco.trial import UNFINISHED, Trial
+from tunedeco.trial import UNFINISHED, State, Trial
 
 Promise = Callable[[Rows], Rows]
 """Says how promising points are, (n,)."""
@@ -40,7 +41,8 @@ PLUGGED_IN = 3
 """Of so many proposals one is to improve on what the model believes."""
 
 JUMPS = 16
-"""The trials that have ended and tell of the space, from which on trees have a say."""
+"""The trials that have ended and tell of the space, from which on trees have a say, if all were
+trained equally far."""
 
 LATE = 50
 """And from which on it counts for the surrogate what could be, not how much better it would be."""
@@ -101,7 +103,8 @@ def _ranked(
         running = shape.rows(pending)
         model = model.expecting(shape.points(running))
         rows = np.concatenate([rows, running])
-    promise = _promise(model, losses, count, draw)
+    equal = len({t.until for t in known if t.state is State.COMPLETED}) <= 1
+    promise = _promise(model, losses, count, draw if equal else None)
     children = _new(_children(shape, parents, draw), rows)
     for turn in range(_ROUNDS + 1):
         children = children[np.argsort(-promise(shape.points(children)), kind="stable")]
@@ -114,10 +117,13 @@ def _ranked(
     return map(shape.values, children)
 
 
-def _promise(model: surrogate.Surrogate, losses: Rows, count: int, draw: variation.Draw) -> Promise:
+def _promise(
+    model: surrogate.Surrogate, losses: Rows, count: int, draw: variation.Draw | None
+) -> Promise:
     """Return what says how promising points are, to a search of so many trials.
 
-    The model may know of more points than there are losses: of trials that run.
+    The model may know of more points than there are losses: of trials that run. Without a source of
+    randomness there are no trees.
     """
     believed, _ = model.believed(model.points)
     lowest = losses.min()
@@ -129,7 +135,7 @@ def _promise(model: surrogate.Surrogate, losses: Rows, count: int, draw: variati
         mean, doubt = model.believed(points)
         return _DOUBTS * doubt - mean if late else surrogate.improvement((mean, doubt), best)
 
-    if len(losses) < JUMPS or not model.points.shape[1]:
+    if draw is None or len(losses) < JUMPS or not model.points.shape[1]:
         return smooth
     expected = np.concatenate([losses, believed[len(losses) :]])
     trees = forest.grown(model.points, expected, draw)
