@@ -236,10 +236,10 @@ class ProcessExecutor:
             case None:
                 self._replace(worker, emit)
             case ("ready",):
-                worker.ready = True
                 self._failed_starts = 0
-                if worker.busy:
+                if worker.busy and not worker.ready:  # furnished twice it says so twice
                     self._begin(worker)
+                worker.ready = True
             case "event", event:
                 self._failed_starts = 0  # others do train
                 if isinstance(event, Ended):
