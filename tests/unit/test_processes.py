@@ -333,6 +333,19 @@ def test_interrupted_before_anything_is_ready(started: Any) -> None:
         executor.wait(lambda _: None)
 
 
+def test_furnished_twice_a_worker_trains_a_slice_once(tmp_path: Path, started: Any) -> None:
+    """A worker that says twice that it is ready is given what it has to do once."""
+    executor = started(1)
+    for _ in range(2):
+        executor.furnish(make=FakeExecutor, model_fn=slow_fn, checkpoints=tmp_path)
+    ended: list[int] = []
+    for number in range(2):
+        executor.submit(Slice(Trial(number, {"default": {"units": 3}}, 2), 0, 2))
+        for _ in range(20):  # more than there are events
+            executor.wait(lambda e: ended.append(e.trial) if isinstance(e, Ended) else None)
+    assert ended == [0, 1]
+
+
 def test_the_journal_decides(tmp_path: Path, started: Any) -> None:
     """Folded one by one, the events of a parallel search give the proposals that it holds."""
     oracle = Aging()
