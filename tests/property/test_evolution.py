@@ -14,7 +14,7 @@ from strategies import huge_spaces, seeds, spaces, spaces_to_list
 
 from tunedeco.conditions import Among
 from tunedeco.domains import Choice, Fixed, Float, Range
-from tunedeco.oracles import Done, Evolution, Start, forest, surrogate
+from tunedeco.oracles import Done, Evolution, Start, breeding, forest, surrogate
 from tunedeco.oracles.breeding import ranked
 from tunedeco.oracles.encoding import encoding
 from tunedeco.oracles.levels import SCALE, levelled
@@ -257,33 +257,42 @@ def test_a_lucky_loss_does_not_hold_the_search(monkeypatch: pytest.MonkeyPatch) 
     assert lowest == [True, True, False]
 
 
+FIFTY = [
+    trial(i, PLANE.decode((u, v)), (State.COMPLETED, (u - 0.3) ** 2 + (v - 0.6) ** 2))
+    for i, (u, v) in enumerate(np.random.default_rng(0).random((50, 2)).tolist())
+]
+
+
 def test_after_many_trials_it_settles_where_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Then the surrogate expects no improvement, but says what could be; not beside what runs."""
-    trials = [
-        trial(i, PLANE.decode((u, v)), (State.COMPLETED, (u - 0.3) ** 2 + (v - 0.6) ** 2))
-        for i, (u, v) in enumerate(np.random.default_rng(0).random((50, 2)).tolist())
-    ]
-    decision = Evolution().next(PLANE, trials, 0)
+    """Then no improvement is expected any more, but the lowest is sought; not beside what runs."""
+    monkeypatch.setattr(breeding, "JUMPS", 10**6)
+    decision = Evolution().next(PLANE, FIFTY, 0)
+    assert isinstance(decision, Start)
+    assert PLANE.encode(decision.values) == pytest.approx((0.3, 0.6), abs=0.05)
+
+    def refused(*_: object) -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr(surrogate, "improvement", refused)
+    assert Evolution().next(PLANE, FIFTY, 0) == decision
+    for others in (FIFTY[:49], [*FIFTY, trial(50, decision.values, (State.RUNNING, None))]):
+        with pytest.raises(AssertionError):
+            Evolution().next(PLANE, others, 0)
+    held = Space((Hyperparameter("g", "x", Fixed(0.0), 0.0), tuple(PLANE)[1]))
+    inside = trial(49, {"g": {"x": 0.0, "y": 0.5}}, (State.COMPLETED, 1.0))
+    with pytest.raises(AssertionError):  # where few of the many tell of the space
+        Evolution().next(held, [*FIFTY[:49], inside], 0)
+
+
+def test_trees_have_a_say_when_it_settles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They go on to expect improvements, once for each round of children, and it stays close."""
+    calls: list[Any] = []
+    improvement = surrogate.improvement
+    monkeypatch.setattr(surrogate, "improvement", lambda *a: calls.append(a) or improvement(*a))
+    decision = Evolution().next(PLANE, FIFTY, 0)
     assert isinstance(decision, Start)
     assert PLANE.encode(decision.values) == pytest.approx((0.3, 0.6), abs=0.1)
-    running = trial(50, decision.values, (State.RUNNING, None))
-    held = Space((Hyperparameter("g", "x", Fixed(0.0), 0.0), tuple(PLANE)[1]))
-    inside = [
-        trial(i, {"g": {"x": 0.0, "y": i / 99}}, (State.COMPLETED, 1.0 + i)) for i in range(49, 80)
-    ]
-
-    def asked(space: Space, history: list[Trial]) -> int:
-        """Return how often an improvement is expected: thrice by the trees, as by the surrogate."""
-        calls.clear()
-        Evolution().next(space, history, 0)
-        return len(calls)
-
-    improvement, calls = surrogate.improvement, []
-    monkeypatch.setattr(surrogate, "improvement", lambda *a: calls.append(a) or improvement(*a))
-    assert asked(PLANE, trials) == 3
-    assert asked(PLANE, trials[:49]) == 6
-    assert asked(PLANE, [*trials, running]) == 6
-    assert asked(held, [*trials[:49], *inside]) == 6  # where few of the many tell of the space
+    assert len(calls) == 3
 
 
 def test_trees_have_a_say_once_there_are_trials_enough(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,21 +10,23 @@ A child is to improve on the lowest loss seen, and every third time on the lowes
 believes, which is no luck (expected improvement "with plug-in": Victor Picheny, Tobias Wagner and
 David Ginsbourger, "A Benchmark of Kriging-Based Infill Criteria for Noisy Optimization", Structural
 and Multidisciplinary Optimization 48 (2013)). Late, when it is time to settle, the best is the one
-of which the least is believed possible. Losses that jump are no smooth surface, so trees are asked
-as well: the most promising child is the one with the best places in both orders together. Not where
-some trials were trained further than others, though: trees would see jumps between their losses.
+of which the least is believed possible (Niranjan Srinivas et al., "Gaussian Process Optimization in
+the Bandit Setting", ICML 2010, equation 6, with as many standard deviations all along).
+
+Losses that jump are no smooth surface, so trees are asked as well: the most promising child is the
+one with the best places in both orders together. Not where some trials were trained further than
+others, though: trees would see jumps between their losses.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from tunedeco import pareto
 from tunedeco.oracles import forest, surrogate, variation
-from tunedeco.oracles.encoding import Encoding, Rows, encoding
+from tunedeco.oracles.encoding import Encoding, Indices, Rows, encoding
 from tunedeco.oracles.held import comparable
 from tunedeco.oracles.levels import levelled
 from tunedeco.randomness import digest
@@ -45,7 +47,8 @@ JUMPS = 16
 trained equally far."""
 
 LATE = 50
-"""And from which on it counts for the surrogate what could be, not how much better it would be."""
+"""The trials that have ended and tell of the space, from which on it counts for the surrogate what
+could be, not by how much it would be better, if nothing runs."""
 
 _DOUBTS = 1.5  # standard deviations below the mean that could be
 _KNOWN = 128  # trials that the model is made of at most: more would make it slow
@@ -103,8 +106,10 @@ def _ranked(
         running = shape.rows(pending)
         model = model.expecting(shape.points(running))
         rows = np.concatenate([rows, running])
-    equal = len({t.until for t in known if t.state is State.COMPLETED}) <= 1
-    promise = _promise(model, losses, count, draw if equal else None)
+    promise = _smooth(model, losses, count)
+    equally_far = len({t.until for t in known if t.state is State.COMPLETED}) <= 1
+    if equally_far and len(losses) >= JUMPS and shape.dimensions:
+        promise = _together(promise, _rough(model, losses, draw))
     children = _new(_children(shape, parents, draw), rows)
     for turn in range(_ROUNDS + 1):
         children = children[np.argsort(-promise(shape.points(children)), kind="stable")]
@@ -117,34 +122,34 @@ def _ranked(
     return map(shape.values, children)
 
 
-def _promise(
-    model: surrogate.Surrogate, losses: Rows, count: int, draw: variation.Draw | None
-) -> Promise:
-    """Return what says how promising points are, to a search of so many trials.
+def _smooth(model: surrogate.Surrogate, losses: Rows, count: int) -> Promise:
+    """Return what the surrogate finds promising, in a search of so many trials.
 
-    The model may know of more points than there are losses: of trials that run. Without a source of
-    randomness there are no trees.
+    It may know of more points than there are losses: of trials that run.
     """
     believed, _ = model.believed(model.points)
-    lowest = losses.min()
-    best = believed.min() if count % PLUGGED_IN == 0 else lowest
+    best = believed.min() if count % PLUGGED_IN == 0 else losses.min()
     # what runs has no improvement left, but could still be the lowest: so not where trials run
     late = len(losses) >= LATE and len(believed) == len(losses)
 
-    def smooth(points: Rows) -> Rows:
+    def promise(points: Rows) -> Rows:
         mean, doubt = model.believed(points)
         return _DOUBTS * doubt - mean if late else surrogate.improvement((mean, doubt), best)
 
-    if draw is None or len(losses) < JUMPS or not model.points.shape[1]:
-        return smooth
-    expected = np.concatenate([losses, believed[len(losses) :]])
-    trees = forest.grown(model.points, expected, draw)
+    return promise
 
-    def both(points: Rows) -> Rows:
-        rough = trees.believed(points)
-        return _places(smooth(points)) + _places(surrogate.improvement(rough, lowest))
 
-    return both
+def _rough(model: surrogate.Surrogate, losses: Rows, draw: variation.Draw) -> Promise:
+    """Return what trees find promising, of trials that run what the surrogate believes."""
+    believed, _ = model.believed(model.points)
+    trees = forest.grown(model.points, np.concatenate([losses, believed[len(losses) :]]), draw)
+    lowest = losses.min()
+    return lambda points: surrogate.improvement(trees.believed(points), lowest)
+
+
+def _together(one: Promise, other: Promise) -> Promise:
+    """Return the sum of a point's places in two orders, so that neither's scale matters."""
+    return lambda points: _places(one(points)) + _places(other(points))
 
 
 def _places(promises: Rows) -> Rows:
@@ -206,7 +211,7 @@ def _clipped(losses: Rows) -> Rows:
     return np.asarray(np.minimum(losses, most))
 
 
-def _chosen(losses: Rows) -> np.ndarray[Any, np.dtype[np.intp]]:
+def _chosen(losses: Rows) -> Indices:
     """Return which trials make the model: the best, and the latest of the rest."""
     if len(losses) <= _KNOWN:
         return np.arange(len(losses))

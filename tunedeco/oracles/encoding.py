@@ -18,6 +18,7 @@ Rows = np.ndarray[Any, np.dtype[np.float64]]
 """Numbers; mostly (configurations, hyperparameters)."""
 
 Flags = np.ndarray[Any, np.dtype[np.bool_]]
+Indices = np.ndarray[Any, np.dtype[np.intp]]
 
 _Clause = tuple[tuple[int, tuple[tuple[int, int], ...]], ...]
 """Other hyperparameters, and the runs of indices in which they must lie."""

@@ -9,28 +9,25 @@ All trees grow at once, a level at a time.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from tunedeco.oracles.encoding import Rows
+from tunedeco.oracles.encoding import Indices, Rows
 
 _TREES = 30
 _LEAST = 2  # points in a leaf, where there are any more
 _COLUMNS = 64  # from which a node chooses at most: more would make it slow
 _DOUBT = 1e-9  # where all trees agree
 
-Places = np.ndarray[Any, np.dtype[np.intp]]
-
 
 @dataclass(frozen=True, eq=False)
 class Forest:
     """What trees say: arrays with a place for each node, the roots first."""
 
-    column: Places
+    column: Indices
     """By which column a node decides; -1 in a leaf."""
     threshold: Rows
-    left: Places
+    left: Indices
     """The node of the points below the threshold; the next one has the others."""
     mean: Rows
     """Of the losses there."""
