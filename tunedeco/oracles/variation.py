@@ -1,10 +1,16 @@
 """How new configurations are made of old ones, many at once, as rows of numbers."""
 
+from functools import partial
+
 import numpy as np
 
 from tunedeco.oracles.encoding import Encoding, Flags, Rows
 
 Draw = np.random.Generator
+
+_MANY = 16  # values from which on chance hardly ever meets the first or the last of them
+_TO_AN_END = 0.25  # of the mutations of such a value
+_AT_AN_END = 0.3  # of such values, in a point at the edge of the space
 
 
 def spread_out(encoding: Encoding, count: int, draw: Draw) -> Rows:
@@ -18,8 +24,15 @@ def spread_out(encoding: Encoding, count: int, draw: Draw) -> Rows:
 
 
 def anywhere(encoding: Encoding, count: int, draw: Draw) -> Rows:
-    """Return random points."""
-    return encoding.settled(draw.random((count, len(encoding.sizes))))
+    """Return random points, every second one at an edge of the space.
+
+    There the best often lies, and there is most of what is least known.
+    """
+    points = draw.random((count, len(encoding.sizes)))
+    for i in filter(partial(_long, encoding), encoding.searched):
+        place = points[::2, i]
+        points[::2, i] = np.where(draw.random(len(place)) < _AT_AN_END, place.round(), place)
+    return encoding.settled(points)
 
 
 def crossed(some: Rows, others: Rows, draw: Draw) -> Rows:
@@ -59,6 +72,11 @@ def mutated(encoding: Encoding, parents: Rows, draw: Draw, *, share: float, step
             # a wall reflects: cutting off would pile half of all steps onto the ends
             moved = np.abs(place + step)
             moved = np.clip(np.where(moved > 1, 2 - moved, moved), 0, 1)
+            if _long(encoding, i):
+                # only what is meant to ends there: it stops at a wall, unless it was there
+                to_end = draw.random(count) < _TO_AN_END
+                stopped = np.where(to_end, draw.integers(0, 2, count), np.clip(place + step, 0, 1))
+                moved = np.where(stopped == place, moved, stopped)
             if size is not None:  # it may have come back to where it was
                 same = (moved * size).astype(np.int64) == (place * size).astype(np.int64)
                 beside = np.where(place + 1 / size < 1, place + 1 / size, place - 1 / size)
@@ -68,3 +86,9 @@ def mutated(encoding: Encoding, parents: Rows, draw: Draw, *, share: float, step
             moved = ((index + draw.integers(1, size, count)) % size + 0.5) / size
         points[:, i] = np.where(changed[:, i], moved, place)
     return encoding.settled(points)
+
+
+def _long(encoding: Encoding, i: int) -> bool:
+    """Return whether chance hardly ever meets the first or the last of a value's domain."""
+    size = encoding.sizes[i]
+    return bool(encoding.ordered[i]) and (size is None or size >= _MANY)
