@@ -106,19 +106,28 @@ def _ranked(
         running = shape.rows(pending)
         model = model.expecting(shape.points(running))
         rows = np.concatenate([rows, running])
-    promise = _smooth(model, losses, count)
+    promises = [_smooth(model, losses, count)]
     equally_far = len({t.until for t in known if t.state is State.COMPLETED}) <= 1
     if equally_far and len(losses) >= JUMPS and shape.dimensions:
-        promise = _together(promise, _rough(model, losses, draw))
+        promises.append(_rough(model, losses, draw))
+
+    def placed(children: Rows) -> Rows:
+        points = shape.points(children)
+        return np.stack([promise(points) for promise in promises])
+
     children = _new(_children(shape, parents, draw), rows)
+    promising = placed(children)
     for turn in range(_ROUNDS + 1):
-        children = children[np.argsort(-promise(shape.points(children)), kind="stable")]
+        order = np.argsort(-sum(map(_places, promising)), kind="stable")
+        children, promising = children[order], promising[:, order]
         if turn < _ROUNDS:
             ahead = children[:_PROMISING]
             again = np.repeat(ahead, _OFFSPRING, axis=0)
             steps = draw.choice([0.02, 0.05, 0.1], len(again))
             near = variation.mutated(shape, again, draw, share=1.0, steps=steps)
-            children = _new(np.concatenate([children, near]), rows)
+            near = _new(near, np.concatenate([rows, children]))
+            children = np.concatenate([children, near])
+            promising = np.concatenate([promising, placed(near)], axis=1)
     return map(shape.values, children)
 
 
@@ -145,11 +154,6 @@ def _rough(model: surrogate.Surrogate, losses: Rows, draw: variation.Draw) -> Pr
     trees = forest.grown(model.points, np.concatenate([losses, believed[len(losses) :]]), draw)
     lowest = losses.min()
     return lambda points: surrogate.improvement(trees.believed(points), lowest)
-
-
-def _together(one: Promise, other: Promise) -> Promise:
-    """Return the sum of a point's places in two orders, so that neither's scale matters."""
-    return lambda points: _places(one(points)) + _places(other(points))
 
 
 def _places(promises: Rows) -> Rows:
