@@ -1,4 +1,8 @@
-"""How new configurations are made of old ones, many at once, as rows of numbers."""
+"""How new configurations are made of old ones, many at once, as rows of numbers.
+
+Of a long domain chance hardly ever meets the first value or the last, where the best often lies and
+a model knows least; so some of the new ones are sent there.
+"""
 
 from functools import partial
 
@@ -8,9 +12,9 @@ from tunedeco.oracles.encoding import Encoding, Flags, Rows
 
 Draw = np.random.Generator
 
-_MANY = 16  # values from which on chance hardly ever meets the first or the last of them
-_TO_AN_END = 0.25  # of the mutations of such a value
-_AT_AN_END = 0.3  # of such values, in a point at the edge of the space
+_LONG = 16  # values of a domain whose ends chance hardly ever meets
+_TO_AN_END = 0.25  # of the mutations in such a domain
+_AT_AN_END = 0.3  # of the values in such domains, in every second random point
 
 
 def spread_out(encoding: Encoding, count: int, draw: Draw) -> Rows:
@@ -24,10 +28,7 @@ def spread_out(encoding: Encoding, count: int, draw: Draw) -> Rows:
 
 
 def anywhere(encoding: Encoding, count: int, draw: Draw) -> Rows:
-    """Return random points, every second one at an edge of the space.
-
-    There the best often lies, and there is most of what is least known.
-    """
+    """Return random points, every second one with some long domains at an end."""
     points = draw.random((count, len(encoding.sizes)))
     for i in filter(partial(_long, encoding), encoding.searched):
         place = points[::2, i]
@@ -89,6 +90,6 @@ def mutated(encoding: Encoding, parents: Rows, draw: Draw, *, share: float, step
 
 
 def _long(encoding: Encoding, i: int) -> bool:
-    """Return whether chance hardly ever meets the first or the last of a value's domain."""
+    """Return whether chance hardly ever meets an end of a domain."""
     size = encoding.sizes[i]
-    return bool(encoding.ordered[i]) and (size is None or size >= _MANY)
+    return bool(encoding.ordered[i]) and (size is None or size >= _LONG)
