@@ -118,6 +118,7 @@ def _ranked(
     children = _new(_children(shape, parents, draw), rows)
     promising = placed(children)
     for turn in range(_ROUNDS + 1):
+        # places, so that the scale of neither matters
         order = np.argsort(-sum(map(_places, promising)), kind="stable")
         children, promising = children[order], promising[:, order]
         if turn < _ROUNDS:

@@ -74,7 +74,7 @@ def mutated(encoding: Encoding, parents: Rows, draw: Draw, *, share: float, step
             moved = np.abs(place + step)
             moved = np.clip(np.where(moved > 1, 2 - moved, moved), 0, 1)
             if _long(encoding, i):
-                # only what is meant to ends there: it stops at a wall, unless it was there
+                # a wall stops the steps from elsewhere, and some go to an end straight away
                 to_end = draw.random(count) < _TO_AN_END
                 stopped = np.where(to_end, draw.integers(0, 2, count), np.clip(place + step, 0, 1))
                 moved = np.where(stopped == place, moved, stopped)
