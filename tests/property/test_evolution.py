@@ -227,6 +227,16 @@ def test_a_condition_on_a_log_range_that_is_too_long_to_list() -> None:
     assert len({"act" in t.values["g"] for t in trials}) == 2
 
 
+def test_nobody_is_sent_to_an_end_without_a_model() -> None:
+    """Where nothing has ended yet, more workers than first trials go anywhere, not to edges."""
+    trials: list[Trial] = []
+    for number in range(12):
+        decision = LEARNS.next(PLANE, trials, 0)
+        assert isinstance(decision, Start)
+        assert 0 < min(PLANE.encode(decision.values)) <= max(PLANE.encode(decision.values)) < 1
+        trials.append(trial(number, decision.values, (State.RUNNING, None)))
+
+
 @pytest.mark.parametrize("known", [4, 20, 60])
 def test_nobody_is_sent_to_where_another_is(known: int) -> None:
     """Of eight that run at once no two are at one place, though all would be promising."""

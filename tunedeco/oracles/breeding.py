@@ -54,6 +54,7 @@ _DOUBTS = 1.5  # standard deviations below the mean that could be
 _KNOWN = 128  # trials that the model is made of at most: more would make it slow
 _CHILDREN = 200  # by mutation, and as many by crossover
 _ANYWHERE = 400
+_AT_ENDS = 0.3  # of the long domains, in every second of those
 _ROUNDS = 5  # of variation around the most promising
 _PROMISING = 10
 _OFFSPRING = 20  # of each
@@ -110,26 +111,33 @@ def _ranked(
     equally_far = len({t.until for t in known if t.state is State.COMPLETED}) <= 1
     if equally_far and len(losses) >= JUMPS and shape.dimensions:
         promises.append(_rough(model, losses, draw))
+    children = _ordered(shape, _children(shape, parents, draw), rows, promises, draw)
+    return map(shape.values, children)
 
-    def placed(children: Rows) -> Rows:
-        points = shape.points(children)
+
+def _ordered(
+    shape: Encoding, children: Rows, known: Rows, promises: Sequence[Promise], draw: variation.Draw
+) -> Rows:
+    """Return new children and variations of the most promising, the most promising first."""
+
+    def judged(some: Rows) -> Rows:
+        points = shape.points(some)
         return np.stack([promise(points) for promise in promises])
 
-    children = _new(_children(shape, parents, draw), rows)
-    promising = placed(children)
+    children = _new(children, known)
+    promising = judged(children)
     for turn in range(_ROUNDS + 1):
         # places, so that the scale of neither matters
         order = np.argsort(-sum(map(_places, promising)), kind="stable")
         children, promising = children[order], promising[:, order]
         if turn < _ROUNDS:
-            ahead = children[:_PROMISING]
-            again = np.repeat(ahead, _OFFSPRING, axis=0)
+            again = np.repeat(children[:_PROMISING], _OFFSPRING, axis=0)
             steps = draw.choice([0.02, 0.05, 0.1], len(again))
             near = variation.mutated(shape, again, draw, share=1.0, steps=steps)
-            near = _new(near, np.concatenate([rows, children]))
+            near = _new(near, np.concatenate([known, children]))
             children = np.concatenate([children, near])
-            promising = np.concatenate([promising, placed(near)], axis=1)
-    return map(shape.values, children)
+            promising = np.concatenate([promising, judged(near)], axis=1)
+    return children
 
 
 def _smooth(model: surrogate.Surrogate, losses: Rows, count: int) -> Promise:
@@ -179,7 +187,7 @@ def _children(shape: Encoding, parents: Rows, draw: variation.Draw) -> Rows:
         [
             variation.mutated(shape, some, draw, share=1.0, steps=steps),
             variation.mutated(shape, crossed, draw, share=0.5, steps=np.full(_CHILDREN, 0.1)),
-            variation.anywhere(shape, _ANYWHERE, draw),
+            variation.anywhere(shape, _ANYWHERE, draw, at_ends=_AT_ENDS),
         ]
     )
 

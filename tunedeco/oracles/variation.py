@@ -4,8 +4,6 @@ Of a long domain chance hardly ever meets the first value or the last, where the
 a model knows least; so some of the new ones are sent there.
 """
 
-from functools import partial
-
 import numpy as np
 
 from tunedeco.oracles.encoding import Encoding, Flags, Rows
@@ -14,7 +12,6 @@ Draw = np.random.Generator
 
 _LONG = 16  # values of a domain whose ends chance hardly ever meets
 _TO_AN_END = 0.25  # of the mutations in such a domain
-_AT_AN_END = 0.3  # of the values in such domains, in every second random point
 
 
 def spread_out(encoding: Encoding, count: int, draw: Draw) -> Rows:
@@ -27,12 +24,13 @@ def spread_out(encoding: Encoding, count: int, draw: Draw) -> Rows:
     return encoding.settled((parts + draw.random(parts.shape)) / count)
 
 
-def anywhere(encoding: Encoding, count: int, draw: Draw) -> Rows:
-    """Return random points, every second one with some long domains at an end."""
+def anywhere(encoding: Encoding, count: int, draw: Draw, *, at_ends: float = 0.0) -> Rows:
+    """Return random points; in every second one so large a share of long domains is at an end."""
     points = draw.random((count, len(encoding.sizes)))
-    for i in filter(partial(_long, encoding), encoding.searched):
-        place = points[::2, i]
-        points[::2, i] = np.where(draw.random(len(place)) < _AT_AN_END, place.round(), place)
+    for i in encoding.searched:
+        if at_ends and _long(encoding, i):
+            place = points[::2, i]
+            points[::2, i] = np.where(draw.random(len(place)) < at_ends, place.round(), place)
     return encoding.settled(points)
 
 
