@@ -1,8 +1,8 @@
 """How good a configuration so many epochs find, on recorded learning curves, beside Optuna.
 
-Needs the tables: ``python benchmarks/multifidelity.py --tables DIR``, with a pool in
-``DIR/lcbench_dev``; `tables` says what that is. Ours and Optuna's are told which configuration it
-really was. An epoch is an epoch, whoever trains it.
+``python benchmarks/multifidelity.py --tables DIR`` searches the tasks of a pool in ``DIR``
+(``--suite``); `tables` says what that is. Ours and Optuna's are told which configuration it really
+was. An epoch is an epoch, whoever trains it.
 
 Ours are asked as in a search: `Start` and `Continue`, one trial at a time. Optuna's trials report
 each epoch, and end when it says so.
@@ -47,7 +47,6 @@ from tunedeco.trial import Epoch, State, Trial
 
 BUDGETS = (5, 10, 20, 30)
 """In trainings of all epochs."""
-SUITE = "lcbench_dev"
 
 
 class Pool:
@@ -237,19 +236,21 @@ def report(found: dict[Key, list[float]]) -> Iterator[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tables", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--suite", default="lcbench_dev", help="a folder in it")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--jobs", type=int, default=2, help="processes")
     parser.add_argument("--methods", nargs="+", default=[*OURS, *THEIRS], choices=[*OURS, *THEIRS])
     parser.add_argument("--runs", type=Path, help="a file that keeps each run, to go on from")
     parser.add_argument("--out", type=Path, help="write the table there, too")
     options = parser.parse_args()
-    folder = options.tables / SUITE
+    folder = options.tables / options.suite
     wanted = list(itertools.product(options.methods, names(folder), range(options.seeds)))
     found = results(wanted, partial(run, folder), options.runs, options.jobs)
     lines = [
         f"# Regret against epochs, {dt.datetime.now(tz=dt.UTC):%Y-%m-%d}",
         "",
-        f"`python benchmarks/multifidelity.py --tables DIR`: {SUITE}, Optuna {optuna.__version__}.",
+        f"`python benchmarks/multifidelity.py --tables DIR --suite {options.suite}`, with Optuna",
+        f"{optuna.__version__}.",
         "Normalised regret after as many epochs as so many full trainings have; mean ± standard",
         "error over the seeds, of each seed's mean over the tasks.",
         "",

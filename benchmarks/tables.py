@@ -1,5 +1,7 @@
 """Tables of recorded trainings, and what a search in one is answered.
 
+`make_tables` makes some.
+
 A suite is a folder with a ``space.json`` (hyperparameters, metric, direction, names of the tasks)
 and one ``.npz`` a task. A grid has ``Y`` (n, repeats), one row for each configuration of ordinals
 or categoricals, the last hyperparameter turning fastest. A pool has ``X`` (n, hyperparameters), as
@@ -57,6 +59,7 @@ class Answers:
                 row = row * h.domain.size + h.domain.index(values[h.group][h.name])
             return row, values
         distances = ((points - np.array(space.encode(values))) ** 2).sum(axis=1)
+        assert self._free.any(), "every configuration of the pool has been had"
         distances[~self._free] = math.inf
         row = int(distances.argmin())
         self._free[row] = False

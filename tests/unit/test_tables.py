@@ -52,20 +52,24 @@ def grid(folder: Path) -> None:
         np.savez(folder / f"task{task}.npz", Y=score.reshape(-1, 1))
 
 
-def table(script: str, tables: Path, *options: object) -> dict[str, list[list[float]]]:
-    """Run a benchmark; return the numbers of each method's rows."""
-    command = [sys.executable, ROOT / "benchmarks" / script, "--tables", tables, *options]
+def printed(script: str, *options: object) -> str:
+    """Run a benchmark; return what it says."""
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
-        [*map(str, command), "--jobs", "1"],
+        [sys.executable, str(ROOT / "benchmarks" / script), *map(str, options), "--jobs", "1"],
         capture_output=True,
         text=True,
         check=False,
         env={**os.environ, "PYTHONPATH": path},
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def table(script: str, tables: Path, *options: object) -> dict[str, list[list[float]]]:
+    """Run a benchmark on tables; return the numbers of each method's rows."""
     found: dict[str, list[list[float]]] = {}
-    for line in done.stdout.splitlines():
+    for line in printed(script, "--tables", tables, *options).splitlines():
         name, *cells = line.replace("*", "").strip("| ").split(" | ")
         if cells and "±" in line:
             numbers = [float(cell.split(" ± ")[0]) for cell in cells if "±" in cell]
@@ -104,3 +108,22 @@ def test_the_default_needs_fewer_epochs(tables: Path) -> None:
     for other in (whole, chance):
         assert sum(early) < sum(found[other][0]), found
     assert early[0] < found[chance][0][0], found
+
+
+def test_tables_are_made_of_real_trainings(tmp_path: Path) -> None:
+    """Networks that learn, some much better than others; and a search can be had in them.
+
+    A second run makes only what is missing.
+    """
+    options = ("--out", tmp_path, "--count", 32, "--tasks")
+    said = printed("make_tables.py", *options, "digits")
+    best = np.load(made := tmp_path / "small_nets" / "digits.npz")["C"].max(axis=1)
+    assert np.median(best) + 10 < best.max() < 100, said
+    before = made.stat().st_mtime_ns
+    assert said in printed("make_tables.py", *options, "digits", "drawn")
+    assert made.stat().st_mtime_ns == before
+    chance = "random, full length"
+    options = ("--suite", "small_nets", "--seeds", 1, "--methods", chance)
+    (regrets,) = table("multifidelity.py", tmp_path, *options)[chance]
+    assert regrets == sorted(regrets, reverse=True)
+    assert regrets[-1] < 1
