@@ -205,19 +205,6 @@ def test_hyperband_begins_at_each_rung_in_turn() -> None:
     assert [len(t.epochs) for t in trials] == [9, 3, 3, 9, 9, 3, 3, 9, 9, 9]  # 0 and 7 have least
 
 
-def test_halving_of_many_rungs_does_not_always_judge_so_early() -> None:
-    """Brackets begin in turn at each rung that has two above it; of three rungs, at the first."""
-    oracle = SuccessiveHalving("random").within(1, 50)
-    assert [(b.rungs, b.size) for b in map(oracle.bracket, range(3))] == [
-        ((2, 5, 16, 50), 27), ((5, 16, 50), 9), ((2, 5, 16, 50), 27),
-    ]  # fmt: skip
-    trials, continued = ran(SuccessiveHalving("random", reduction=2).within(1, 16), bad, 8 + 4)
-    assert [(t.bracket, t.epochs[0].epoch) for t in trials] == [(0, 1)] * 8 + [(1, 1)] * 4
-    assert [c.until for c in continued if c.trial >= 8] == [8, 8, 16]
-    short = SuccessiveHalving("random").within(1, 18)
-    assert short.bracket(1) == short.bracket(0)
-
-
 def test_what_went_wrong_goes_no_further() -> None:
     """Failed and diverged trials lose, whatever their loss was; rejected ones are replaced."""
     states = {0: State.DIVERGED, 1: State.FAILED, 2: State.REJECTED}

@@ -98,17 +98,14 @@ class Brackets(Rungs, ABC):
 @final
 @dataclass(frozen=True, kw_only=True)
 class SuccessiveHalving(Brackets):
-    """Of ``reduction`` trials on a rung, the best one goes on.
+    """Brackets that are all alike: of ``reduction`` trials on a rung, the best one goes on.
 
-    So many trials begin in each bracket that one is trained to the last epoch. Where there are more
-    than three rungs, brackets begin at each one in turn that has at least two above it: the lowest
-    is so early there that what leads is what learns fast, and the best may never come up.
+    So many trials begin in each that one is trained to the last epoch.
     """
 
-    def bracket(self, number: int) -> Bracket:
-        """Return what a bracket is to be, counted from 0; see `SuccessiveHalving`."""
-        rungs = self.rungs[number % max(len(self.rungs) - 2, 1) :]
-        return Bracket(rungs, self.reduction ** (len(rungs) - 1))
+    def bracket(self, number: int) -> Bracket:  # noqa: ARG002 (all are alike)
+        """Return what every bracket is to be."""
+        return Bracket(self.rungs, self.reduction ** (len(self.rungs) - 1))
 
 
 @final
