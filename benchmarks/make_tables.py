@@ -3,8 +3,8 @@
 ``python benchmarks/make_tables.py --out DIR`` makes a suite, ``DIR/small_nets``, of real learning
 curves that `quality` and `multifidelity` read: a pool of random configurations for each task
 (`tables` says what that is). Needs JAX and scikit-learn, whose digits are the data of three tasks;
-the fourth is drawn. A network has layers of as many ReLUs each, dropout and noise before the
-first, and learns by stochastic gradients with momentum. About ten minutes a task and core.
+the fourth is drawn. A network has noise at its inputs, layers of as many ReLUs each with dropout
+before them, and learns by stochastic gradients with momentum. Five to ten minutes a task.
 """
 
 import argparse
@@ -26,7 +26,8 @@ BATCH = 32
 WIDEST, DEEPEST = 64, 3
 Array = np.ndarray[Any, Any]
 
-HYPERPARAMETERS = [
+TASKS = ("digits", "digits_mislabelled", "digits_parity", "drawn")
+HYPERPARAMETERS: list[dict[str, Any]] = [
     {"name": "learning_rate", "type": "float", "low": 1e-3, "high": 1.0, "log": True},
     {"name": "momentum", "type": "float", "low": 0.0, "high": 0.99, "log": False},
     {"name": "decay", "type": "float", "low": 0.01, "high": 1.0, "log": True},
@@ -65,14 +66,11 @@ def data(task: str) -> tuple[Array, Array, Array, Array]:
     return x[:count].astype(np.float32), taught[:count], x[count:].astype(np.float32), y[count:]
 
 
-TASKS = ("digits", "digits_mislabelled", "digits_parity", "drawn")
-
-
 def drawn(count: int, draw: np.random.Generator) -> Array:
     """Return random configurations, (count, hyperparameters)."""
     columns = []
     for hp in HYPERPARAMETERS:
-        low, high = float(hp["low"]), float(hp["high"])  # type: ignore[arg-type]
+        low, high = hp["low"], hp["high"]
         if hp["type"] == "int":
             low, high = low - 0.499, high + 0.499
         ends = np.log([low, high]) if hp["log"] else np.array([low, high])
@@ -90,7 +88,7 @@ def curves(task: str, configurations: Array) -> Array:
     x, y, judged, truth = data(task)
     classes = int(max(y.max(), truth.max())) + 1
     steps = len(x) // BATCH
-    names = [str(hp["name"]) for hp in HYPERPARAMETERS]
+    names = [hp["name"] for hp in HYPERPARAMETERS]
 
     def apply(weights: Any, config: Any, inputs: Any, key: Any) -> Any:
         """Return the logits; of training, where there is a key."""
@@ -162,7 +160,11 @@ def made(task: str, folder: Path, count: int) -> str:
     if not path.exists():
         # rounded to what a table holds, so that what is trained is what it says
         configurations = drawn(count, np.random.default_rng(TASKS.index(task))).astype(np.float32)
-        np.savez_compressed(path, X=configurations.astype(float), C=curves(task, configurations))
+        found = curves(task, configurations)
+        part = path.with_suffix(".part")  # what is cut off here is no table
+        with part.open("wb") as file:
+            np.savez_compressed(file, X=configurations.astype(float), C=found)
+        part.replace(path)
     best = np.load(path)["C"].max(axis=1)
     return f"{task}: best {best.max():.2f} %, median {np.median(best):.2f} %"
 
