@@ -214,26 +214,34 @@ def test_each_rung_keeps_exactly_the_top_share(
 ) -> None:
     """However trials end, the best of each rung go on, as many as its share, and no others.
 
-    Who stopped early by itself takes its place among them without a further epoch.
+    They are the best of those that came there with the bracket, and of those that just missed
+    with the ones before. Who stopped early by itself takes its place among them without a further
+    epoch.
     """
     oracle = oracle.within(1, epochs)
     race = Race(oracle, data, lambda *_: None)
     race.run(count, capacity)
-    by_bracket = {b: [t for t in race.trials if t.bracket == b] for b in range(count)}
-    for number, members in by_bracket.items():
-        there = members
-        for rung, epoch in enumerate(oracle.bracket(number).rungs[:-1], 1):
-            kept = max(len(members) // oracle.reduction**rung, 1)
-            before = [undone(t, epoch) for t in there]
-            fit = sorted(
-                (t for t in before if place(t, epoch)[0] < float("inf")),
-                key=lambda t: place(t, epoch),
-            )
-            best = {t.number for t in fit[:kept]}
-            went = {t.number for t in there if t.until > epoch}
-            stopped = {t.number for t in there if t.stopped_early and t.until <= epoch}
-            assert went == best - stopped
-            there = [t for t in there if t.number in best]
+    members = {b: [t for t in race.trials if t.bracket == b] for b in range(count)}
+    coming: dict[int, list[Trial]] = {}
+    for epoch in oracle.rungs[:-1]:
+        missed: list[Trial] = []
+        going: dict[int, list[Trial]] = {}
+        for number in (b for b in range(count) if members[b]):
+            bracket = oracle.bracket(number)
+            if epoch not in bracket.rungs:
+                continue
+            rung = bracket.rungs.index(epoch)
+            there = (coming[number] if rung else members[number]) + missed
+            kept = max(len(members[number]) // oracle.reduction ** (rung + 1), 1)
+            before = {t.number: place(undone(t, epoch), epoch) for t in there}
+            fit = [t for t in there if before[t.number][0] < float("inf")]
+            fit.sort(key=lambda t: before[t.number])
+            going[number], missed = fit[:kept], fit[kept : 2 * kept]
+        best = {t.number for some in going.values() for t in some}
+        stopped = {t.number for t in race.trials if t.stopped_early and t.until <= epoch}
+        came = {t.number for number in going for t in coming.get(number, members[number])}
+        assert {n for n in came if race.trials[n].until > epoch} == best - stopped
+        coming = going
 
 
 def undone(trial: Trial, epoch: int) -> Trial:

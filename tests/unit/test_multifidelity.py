@@ -183,15 +183,34 @@ def bad(number: int, epoch: int) -> float:
 
 def test_halving_keeps_the_top_share_of_each_rung() -> None:
     """Of nine trials to epoch 2 the best three go on to 6, and the best of them to 18."""
-    trials, continued = ran(SuccessiveHalving("random").within(1, 18), bad, 27)
-    assert [(c.trial, c.until, c.rung) for c in continued[:4]] == [
+    trials, continued = ran(SuccessiveHalving("random").within(1, 18), bad, 10)
+    assert [(c.trial, c.until, c.rung) for c in continued] == [
         (0, 6, 1), (7, 6, 1), (1, 6, 1), (0, 18, 2),
     ]  # fmt: skip
-    for number in range(3):
-        members = [t for t in trials if t.bracket == number]
-        assert [t.number for t in members] == list(range(9 * number, 9 * number + 9))
-        ranked = sorted(members, key=lambda t: (bad(t.number, 2), t.number))
-        assert [len(t.epochs) for t in ranked] == [18, 6, 6] + [2] * 6
+    assert [t.bracket for t in trials] == [0] * 9 + [1]
+    assert [len(t.epochs) for t in trials] == [18, 6, 2, 2, 2, 2, 2, 6, 2, 2]
+
+
+def test_who_just_missed_goes_on_with_a_later_bracket() -> None:
+    """The best who stay behind, as many as go on, are compared with those of the next bracket.
+
+    Who stays behind again is compared once more, until others are better.
+    """
+    first = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+
+    def losses(number: int, _: int) -> float:
+        return first[number] if number < 9 else {12: 0.05, 14: 0.35}.get(number, 1.0)
+
+    oracle = SuccessiveHalving("random").within(1, 18)
+    trials, continued = ran(oracle, losses, 28)
+    assert [(c.trial, c.until) for c in continued] == [
+        # of the first bracket; 3, 4 and 5 just missed
+        (0, 6), (1, 6), (2, 6), (0, 18),
+        # with the second: 4 and 5 just missed again; at the second rung 1 had
+        (12, 6), (14, 6), (3, 6), (12, 18),
+        (4, 6), (5, 6), (9, 6), (1, 18),
+    ]  # fmt: skip
+    assert {t.number: t.bracket for t in trials if t.until == 18} == {0: 0, 1: 0, 12: 1}
 
 
 def test_hyperband_begins_at_each_rung_in_turn() -> None:

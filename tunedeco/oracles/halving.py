@@ -6,12 +6,16 @@ Rostamizadeh and Ameet Talwalkar, "Hyperband: A Novel Bandit-Based Approach to H
 Optimization", JMLR 18 (2018), algorithm 1, for brackets that differ in how early they judge; after
 the last one it begins again with the first.
 
+Unlike there, who just misses a rung has further chances: the best of those that stay behind, as
+many as go on, are compared with those of the next bracket as well. Late in a search, when new
+trials are hardly better than those before, some of these are worth more.
+
 While one bracket waits for trials that run, the next one begins, so nobody is idle. Nothing is
 remembered: who stands on which rung is read from the epochs that trials have been sent to.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -19,6 +23,9 @@ from tunedeco.oracles.base import Continue, Start
 from tunedeco.oracles.rungs import Rungs, best_first, competing, standing
 from tunedeco.oracles.wrapping import can_go_on
 from tunedeco.trial import UNFINISHED, Trial
+
+Standings = list[tuple[int, int, Sequence[Trial]]]
+"""The number of a bracket, the epoch of one of its rungs, and who is to be trained up to that."""
 
 
 @dataclass(frozen=True)
@@ -40,26 +47,24 @@ class Brackets(Rungs, ABC):
         """Return what a bracket is to be, counted from 0."""
 
     def open(self, trials: Sequence[Trial]) -> Collection[int]:
-        """Return the numbers of the trials that it may yet continue: who is still in a race."""
-        found: set[int] = set()
-        for number, members in _by_bracket(trials).items():
-            bracket = self.bracket(number)
-            racing: Sequence[Trial] = members
-            if self._filled(bracket, members):
-                *_, (_, racing) = self._race(bracket, members)
-            last = bracket.rungs[-1]
-            found.update(t.number for t in racing if can_go_on(t) and t.until < last)
-        return found
+        """Return the numbers of the trials that it may yet continue."""
+        standings, behind = self._raced(trials)
+        latest = {number: there for number, _, there in standings}
+        return {
+            trial.number
+            for some in (*latest.values(), *behind.values())
+            for trial in some
+            if can_go_on(trial) and trial.until < self.rungs[-1]
+        }
 
     def _going(self, trials: Sequence[Trial], *, filled: bool = False) -> Continue | None:
-        for number, members in _by_bracket(trials).items():
-            bracket = self.bracket(number)
-            if not filled and not self._filled(bracket, members):
-                continue
-            for rung, there in self._race(bracket, members):
-                for trial in there:
-                    if can_go_on(trial) and trial.until < bracket.rungs[rung]:
-                        return Continue(trial.number, bracket.rungs[rung], rung)
+        standings, _ = self._raced(trials, filled=filled)
+        for _, epoch, there in standings:
+            for trial in there:
+                if can_go_on(trial) and trial.until < epoch:
+                    assert trial.bracket is not None
+                    rung = self.bracket(trial.bracket).rungs.index(epoch)
+                    return Continue(trial.number, epoch, rung)
         return None
 
     def _begun(self, decision: Start, trials: Sequence[Trial]) -> Start:
@@ -76,23 +81,36 @@ class Brackets(Rungs, ABC):
         """Return whether no more trials begin in a bracket: it has all, or some have gone on."""
         return len(members) >= bracket.size or any(t.until > bracket.rungs[0] for t in members)
 
-    def _race(
-        self, bracket: Bracket, members: Sequence[Trial]
-    ) -> Iterator[tuple[int, Sequence[Trial]]]:
-        """Yield each rung, and who is to be trained up to it, as far as that is decided."""
-        there = members
-        for rung, epoch in enumerate(bracket.rungs):
-            yield rung, there
-            if any(t.until <= epoch and t.state in UNFINISHED for t in there) or any(
-                t.until < epoch and can_go_on(t) for t in there
-            ):
-                return  # it is not known yet how they compare here
-            # who has gone on stays, whatever has become known of others since
-            ahead = [t for t in there if t.until > epoch]
-            ranked = best_first(there, epoch)
-            rest = [t for t in ranked if t.until <= epoch and standing(t, epoch)]
-            kept = max(len(members) // self.reduction ** (rung + 1), 1)
-            there = ahead + rest[: max(kept - len(ahead), 0)]
+    def _raced(
+        self, trials: Sequence[Trial], *, filled: bool = False
+    ) -> tuple[Standings, dict[int, Sequence[Trial]]]:
+        """Return who goes how far, as far as that is decided, and who stayed behind at each epoch.
+
+        Args:
+            trials: all so far.
+            filled: whether no more trials begin in any bracket.
+        """
+        standings: Standings = []
+        behind: dict[int, Sequence[Trial]] = {}
+        undecided: set[int] = set()
+        for number, members in _by_bracket(trials).items():
+            bracket, there = self.bracket(number), members
+            for rung, epoch in enumerate(bracket.rungs):
+                standings.append((number, epoch, there))
+                if (
+                    epoch in undecided
+                    or not (filled or self._filled(bracket, members))
+                    or any(t.until <= epoch and t.state in UNFINISHED for t in there)
+                    or any(t.until < epoch and can_go_on(t) for t in there)
+                ):
+                    # it is not known yet who is left here for the brackets that follow
+                    undecided.update(bracket.rungs[rung:])
+                    break
+                ranked = best_first([*there, *behind.get(epoch, ())], epoch)
+                fit = [trial for trial in ranked if standing(trial, epoch)]
+                kept = max(len(members) // self.reduction ** (rung + 1), 1)
+                there, behind[epoch] = fit[:kept], fit[kept : 2 * kept]
+        return standings, behind
 
 
 @final

@@ -52,7 +52,8 @@ def standing(trial: Trial, epoch: int) -> pareto.Point:
 
     What went wrong has none.
     """
-    return () if trial.state in (State.FAILED, State.DIVERGED) else trial.point_at(epoch)
+    wrong = trial.state in (State.FAILED, State.DIVERGED) and trial.until <= epoch
+    return () if wrong else trial.point_at(epoch)
 
 
 def best_first(trials: Sequence[Trial], epoch: int) -> list[Trial]:
