@@ -116,11 +116,14 @@ Watch = Callable[[Continue, Sequence[Trial]], None]
 class Race:
     """A search in which several trials run at once, and end in an order drawn."""
 
-    def __init__(self, oracle: Scheduler, draw: st.DataObject, watch: Watch) -> None:
+    def __init__(
+        self, oracle: Scheduler, draw: st.DataObject, watch: Watch, *, stop: bool = True
+    ) -> None:
         self.oracle = oracle
         self.trials: list[Trial] = []
         self._draw = draw.draw
         self._watch = watch
+        self._stop = stop
 
     def run(self, count: int, capacity: int) -> None:
         """Run until so many trials have begun, and then to the end."""
@@ -153,7 +156,7 @@ class Race:
 
     def _end(self, trial: Trial) -> None:
         state = self._draw(st.sampled_from([State.COMPLETED] * 7 + [State.FAILED, State.DIVERGED]))
-        stops = state is State.COMPLETED and self._draw(st.integers(0, 9)) == 0
+        stops = self._stop and state is State.COMPLETED and self._draw(st.integers(0, 9)) == 0
         length = max(trial.until - stops, len(trial.epochs))
         losses = (*trial.losses, *(self._draw(st.integers(0, 9)) for _ in range(length)))[:length]
         self.trials[trial.number] = replace(
@@ -204,23 +207,21 @@ def test_asha_promotes_from_the_top_share(
 
 
 @settings(max_examples=40)
-@given(brackets, st.integers(4, 30), st.integers(1, 40), st.integers(1, 4), st.data())
+@given(brackets, st.integers(4, 30), st.integers(1, 40), st.data())
 def test_each_rung_keeps_exactly_the_top_share(
     oracle: SuccessiveHalving | Hyperband,
     epochs: int,
     count: int,
-    capacity: int,
     data: st.DataObject,
 ) -> None:
-    """However trials end, the best of each rung go on, as many as its share, and no others.
+    """One at a time, however trials end, the best of each rung go on, its share, and no others.
 
     They are the best of those that came there with the bracket, and of those that just missed
-    with the ones before. Who stopped early by itself takes its place among them without a further
-    epoch.
+    with the ones before.
     """
     oracle = oracle.within(1, epochs)
-    race = Race(oracle, data, lambda *_: None)
-    race.run(count, capacity)
+    race = Race(oracle, data, lambda *_: None, stop=False)
+    race.run(count, 1)
     members = {b: [t for t in race.trials if t.bracket == b] for b in range(count)}
     coming: dict[int, list[Trial]] = {}
     for epoch in oracle.rungs[:-1]:
@@ -238,10 +239,45 @@ def test_each_rung_keeps_exactly_the_top_share(
             fit.sort(key=lambda t: before[t.number])
             going[number], missed = fit[:kept], fit[kept : 2 * kept]
         best = {t.number for some in going.values() for t in some}
-        stopped = {t.number for t in race.trials if t.stopped_early and t.until <= epoch}
         came = {t.number for number in going for t in coming.get(number, members[number])}
-        assert {n for n in came if race.trials[n].until > epoch} == best - stopped
+        assert {n for n in came if race.trials[n].until > epoch} == best
         coming = going
+
+
+@settings(max_examples=40)
+@given(brackets, st.integers(4, 30), st.integers(1, 40), st.integers(2, 9), st.data())
+def test_side_by_side_no_more_go_on_and_the_best_first(
+    oracle: SuccessiveHalving | Hyperband,
+    epochs: int,
+    count: int,
+    capacity: int,
+    data: st.DataObject,
+) -> None:
+    """Whoever ends first, the best of a bracket goes on, and of all no more than their shares."""
+    oracle = oracle.within(1, epochs)
+
+    def watch(decision: Continue, trials: Sequence[Trial]) -> None:
+        chosen = trials[decision.trial]
+        assert decision.until == oracle.rungs[oracle.rungs.index(chosen.until) + 1]
+        alike = [t for t in trials if t.until == chosen.until and t.bracket == chosen.bracket]
+        waiting = [t for t in alike if t.state is State.COMPLETED and not t.stopped_early]
+        assert chosen.rung or min(waiting, key=lambda t: place(t, chosen.until)) == chosen
+
+    race = Race(oracle, data, watch)
+    race.run(count, capacity)
+    shares = dict.fromkeys(oracle.rungs, 0)
+    for number in range(count):
+        members = [t for t in race.trials if t.bracket == number]
+        for rung, epoch in enumerate(oracle.bracket(number).rungs[:-1] if members else ()):
+            shares[epoch] += max(len(members) // oracle.reduction ** (rung + 1), 1)
+    for epoch in oracle.rungs[:-1]:
+        assert sum(t.until > epoch >= first(oracle, t) for t in race.trials) <= shares[epoch]
+
+
+def first(oracle: SuccessiveHalving | Hyperband, trial: Trial) -> int:
+    """Return the lowest epoch of a trial's bracket."""
+    assert trial.bracket is not None
+    return oracle.bracket(trial.bracket).rungs[0]
 
 
 def undone(trial: Trial, epoch: int) -> Trial:

@@ -19,6 +19,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
+from tunedeco import pareto
 from tunedeco.oracles.base import Continue, Start
 from tunedeco.oracles.rungs import Rungs, best_first, competing, standing
 from tunedeco.oracles.wrapping import can_go_on
@@ -92,24 +93,23 @@ class Brackets(Rungs, ABC):
         """
         standings: Standings = []
         behind: dict[int, Sequence[Trial]] = {}
-        undecided: set[int] = set()
         for number, members in _by_bracket(trials).items():
             bracket, there = self.bracket(number), members
             for rung, epoch in enumerate(bracket.rungs):
                 standings.append((number, epoch, there))
                 if (
-                    epoch in undecided
-                    or not (filled or self._filled(bracket, members))
+                    not (filled or self._filled(bracket, members))
                     or any(t.until <= epoch and t.state in UNFINISHED for t in there)
                     or any(t.until < epoch and can_go_on(t) for t in there)
                 ):
-                    # it is not known yet who is left here for the brackets that follow
-                    undecided.update(bracket.rungs[rung:])
-                    break
-                ranked = best_first([*there, *behind.get(epoch, ())], epoch)
-                fit = [trial for trial in ranked if standing(trial, epoch)]
+                    break  # it is not known yet how they compare here
+                ranked = best_first([*there, *behind.get(epoch, ())], epoch, _stood)
+                fit = [trial for trial in ranked if _stood(trial, epoch)]
+                # who has gone on stays, whatever has become known of others since
+                fit.sort(key=lambda trial: trial.until <= epoch)
                 kept = max(len(members) // self.reduction ** (rung + 1), 1)
-                there, behind[epoch] = fit[:kept], fit[kept : 2 * kept]
+                there, rest = fit[:kept], fit[kept:]
+                behind[epoch] = [t for i, t in enumerate(rest) if i < kept or t.until > epoch]
         return standings, behind
 
 
@@ -150,3 +150,8 @@ def _by_bracket(trials: Sequence[Trial]) -> dict[int, list[Trial]]:
         if trial.bracket is not None:
             brackets.setdefault(trial.bracket, []).append(trial)
     return dict(sorted(brackets.items()))
+
+
+def _stood(trial: Trial, epoch: int) -> pareto.Point:
+    """Return by what a trial was compared at a rung, whatever it came to above it."""
+    return trial.point_at(epoch) if trial.until > epoch else standing(trial, epoch)

@@ -6,7 +6,7 @@ So 50 epochs by 3 have the rungs 2, 5, 16 and 50, and 5 epochs have 2 and 5.
 """
 
 from abc import ABC
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tunedeco import pareto
@@ -52,16 +52,17 @@ def standing(trial: Trial, epoch: int) -> pareto.Point:
 
     What went wrong has none.
     """
-    wrong = trial.state in (State.FAILED, State.DIVERGED) and trial.until <= epoch
-    return () if wrong else trial.point_at(epoch)
+    return () if trial.state in (State.FAILED, State.DIVERGED) else trial.point_at(epoch)
 
 
-def best_first(trials: Sequence[Trial], epoch: int) -> list[Trial]:
+def best_first(
+    trials: Sequence[Trial], epoch: int, by: Callable[[Trial, int], pareto.Point] = standing
+) -> list[Trial]:
     """Return trials from the best to the worst at a rung; where two are equal, the earlier first.
 
     Of several objectives: by fronts, and in each front the least crowded first (NSGA-II).
     """
-    points = [standing(trial, epoch) for trial in trials]
+    points = [by(trial, epoch) for trial in trials]
     keys: Sequence[object] = [(not point, point) for point in points]
     if any(len(point) > 1 for point in points):
         keys = pareto.ranks(points)
