@@ -124,11 +124,14 @@ class Race:
         self._draw = draw.draw
         self._watch = watch
         self._stop = stop
+        self._closed: set[int] = set()
 
     def run(self, count: int, capacity: int) -> None:
         """Run until so many trials have begun, and then to the end."""
         while True:
             running = [t for t in self.trials if t.state is State.RUNNING]
+            ended = {t.number for t in self.trials} - {t.number for t in running}
+            self._closed |= ended - set(self.oracle.open(self.trials))
             decision = self._asked(count) if len(running) < capacity else Wait()
             match decision:
                 case Start():
@@ -136,6 +139,7 @@ class Race:
                     new = Trial(len(self.trials), decision.values, decision.until)
                     self.trials.append(replace(new, bracket=decision.bracket, rung=decision.rung))
                 case Continue():
+                    assert decision.trial not in self._closed  # its checkpoint is gone
                     self._watch(decision, self.trials)
                     self.trials[decision.trial] = replace(
                         self.trials[decision.trial],
@@ -217,7 +221,7 @@ def test_each_rung_keeps_exactly_the_top_share(
     """One at a time, however trials end, the best of each rung go on, its share, and no others.
 
     They are the best of those that came there with the bracket, and of those that just missed
-    with the ones before.
+    with the one before.
     """
     oracle = oracle.within(1, epochs)
     race = Race(oracle, data, lambda *_: None, stop=False)
@@ -237,7 +241,8 @@ def test_each_rung_keeps_exactly_the_top_share(
             before = {t.number: place(undone(t, epoch), epoch) for t in there}
             fit = [t for t in there if before[t.number][0] < float("inf")]
             fit.sort(key=lambda t: before[t.number])
-            going[number], missed = fit[:kept], fit[kept : 2 * kept]
+            going[number], behind = fit[:kept], [t for t in fit[kept:] if t not in missed]
+            missed = behind[:kept]
         best = {t.number for some in going.values() for t in some}
         came = {t.number for number in going for t in coming.get(number, members[number])}
         assert {n for n in came if race.trials[n].until > epoch} == best

@@ -6,7 +6,7 @@ Rostamizadeh and Ameet Talwalkar, "Hyperband: A Novel Bandit-Based Approach to H
 Optimization", JMLR 18 (2018), algorithm 1, for brackets that differ in how early they judge; after
 the last one it begins again with the first.
 
-Unlike there, who just misses a rung has further chances: the best of those that stay behind, as
+Unlike there, who just misses a rung has a second chance: the best of those that stay behind, as
 many as go on, are compared with those of the next bracket as well. Late in a search, when new
 trials are hardly better than those before, some of these are worth more.
 
@@ -14,6 +14,7 @@ While one bracket waits for trials that run, the next one begins, so nobody is i
 remembered: who stands on which rung is read from the epochs that trials have been sent to.
 """
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -49,11 +50,11 @@ class Brackets(Rungs, ABC):
 
     def open(self, trials: Sequence[Trial]) -> Collection[int]:
         """Return the numbers of the trials that it may yet continue."""
-        standings, behind = self._raced(trials)
+        standings, waiting = self._raced(trials)
         latest = {number: there for number, _, there in standings}
         return {
             trial.number
-            for some in (*latest.values(), *behind.values())
+            for some in (*latest.values(), waiting)
             for trial in some
             if can_go_on(trial) and trial.until < self.rungs[-1]
         }
@@ -84,33 +85,33 @@ class Brackets(Rungs, ABC):
 
     def _raced(
         self, trials: Sequence[Trial], *, filled: bool = False
-    ) -> tuple[Standings, dict[int, Sequence[Trial]]]:
-        """Return who goes how far, as far as that is decided, and who stayed behind at each epoch.
+    ) -> tuple[Standings, list[Trial]]:
+        """Return who goes how far, as far as that is decided, and who just missed that and waits.
 
         Args:
             trials: all so far.
             filled: whether no more trials begin in any bracket.
         """
         standings: Standings = []
-        behind: dict[int, Sequence[Trial]] = {}
+        waiting: list[Trial] = []
+        missed: dict[int, list[Trial]] = {}  # at each epoch, of the latest bracket there
         for number, members in _by_bracket(trials).items():
             bracket, there = self.bracket(number), members
             for rung, epoch in enumerate(bracket.rungs):
                 standings.append((number, epoch, there))
+                chances = missed.pop(epoch, [])
                 if (
                     not (filled or self._filled(bracket, members))
                     or any(t.until <= epoch and t.state in UNFINISHED for t in there)
                     or any(t.until < epoch and can_go_on(t) for t in there)
                 ):
-                    break  # it is not known yet how they compare here
-                ranked = best_first([*there, *behind.get(epoch, ())], epoch, _stood)
-                fit = [trial for trial in ranked if _stood(trial, epoch)]
-                # who has gone on stays, whatever has become known of others since
-                fit.sort(key=lambda trial: trial.until <= epoch)
+                    # it is not known yet how they compare here, nor on the rungs above
+                    waiting += chances
+                    waiting += [t for e in bracket.rungs[rung + 1 :] for t in missed.pop(e, ())]
+                    break
                 kept = max(len(members) // self.reduction ** (rung + 1), 1)
-                there, rest = fit[:kept], fit[kept:]
-                behind[epoch] = [t for i, t in enumerate(rest) if i < kept or t.until > epoch]
-        return standings, behind
+                there, missed[epoch] = _parted(there, chances, epoch, kept)
+        return standings, [*waiting, *itertools.chain.from_iterable(missed.values())]
 
 
 @final
@@ -150,6 +151,33 @@ def _by_bracket(trials: Sequence[Trial]) -> dict[int, list[Trial]]:
         if trial.bracket is not None:
             brackets.setdefault(trial.bracket, []).append(trial)
     return dict(sorted(brackets.items()))
+
+
+def _parted(
+    there: Sequence[Trial], chances: Sequence[Trial], epoch: int, kept: int
+) -> tuple[list[Trial], list[Trial]]:
+    """Return who goes on from a rung, and who just missed that and has a chance with the next.
+
+    All of it is read from how far trials have been sent, and stays so, whoever ends later.
+
+    Args:
+        there: the trials of a bracket that came there.
+        chances: those that just missed it with the bracket before.
+        epoch: the rung's.
+        kept: how many go on.
+    """
+    ranked = [trial for trial in best_first(there, epoch, _stood) if _stood(trial, epoch)]
+    going = [trial for trial in chances if trial.until > epoch]
+    # who has gone on, and is not of these, did so with the next bracket
+    own = ranked[: kept - len(going)]
+    for trial in best_first([t for t in chances if t.until <= epoch], epoch):
+        if len(own) + len(going) == kept:
+            if not own or own[-1].until > epoch or best_first([own[-1], trial], epoch)[0] != trial:
+                break
+            own.pop()
+        going.append(trial)
+    missed = [t for t in ranked[len(own) :] if t.until > epoch or can_go_on(t)]
+    return [*own, *going], missed[:kept]
 
 
 def _stood(trial: Trial, epoch: int) -> pareto.Point:
