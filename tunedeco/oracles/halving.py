@@ -99,6 +99,8 @@ class Brackets(Rungs, ABC):
             bracket, there = self.bracket(number), members
             for rung, epoch in enumerate(bracket.rungs):
                 standings.append((number, epoch, there))
+                if epoch == bracket.rungs[-1]:
+                    break
                 chances = missed.pop(epoch, [])
                 if (
                     not (filled or self._filled(bracket, members))
@@ -170,7 +172,9 @@ def _parted(
     going = [trial for trial in chances if trial.until > epoch]
     # who has gone on, and is not of these, did so with the next bracket
     own = ranked[: kept - len(going)]
-    for trial in best_first([t for t in chances if t.until <= epoch], epoch):
+    # as on most rungs, for long
+    settled = len(own) + len(going) == kept and all(t.until > epoch for t in own[-1:])
+    for trial in () if settled else best_first([t for t in chances if t.until <= epoch], epoch):
         if len(own) + len(going) == kept:
             if not own or own[-1].until > epoch or best_first([own[-1], trial], epoch)[0] != trial:
                 break
