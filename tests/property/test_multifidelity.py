@@ -116,14 +116,11 @@ Watch = Callable[[Continue, Sequence[Trial]], None]
 class Race:
     """A search in which several trials run at once, and end in an order drawn."""
 
-    def __init__(
-        self, oracle: Scheduler, draw: st.DataObject, watch: Watch, *, stop: bool = True
-    ) -> None:
+    def __init__(self, oracle: Scheduler, draw: st.DataObject, watch: Watch) -> None:
         self.oracle = oracle
         self.trials: list[Trial] = []
         self._draw = draw.draw
         self._watch = watch
-        self._stop = stop
         self._closed: set[int] = set()
 
     def run(self, count: int, capacity: int) -> None:
@@ -160,7 +157,7 @@ class Race:
 
     def _end(self, trial: Trial) -> None:
         state = self._draw(st.sampled_from([State.COMPLETED] * 7 + [State.FAILED, State.DIVERGED]))
-        stops = self._stop and state is State.COMPLETED and self._draw(st.integers(0, 9)) == 0
+        stops = state is State.COMPLETED and self._draw(st.integers(0, 9)) == 0
         length = max(trial.until - stops, len(trial.epochs))
         losses = (*trial.losses, *(self._draw(st.integers(0, 9)) for _ in range(length)))[:length]
         self.trials[trial.number] = replace(
@@ -221,10 +218,11 @@ def test_each_rung_keeps_exactly_the_top_share(
     """One at a time, however trials end, the best of each rung go on, its share, and no others.
 
     They are the best of those that came there with the bracket, and of those that just missed
-    with the one before.
+    with the one before. Who stopped early by itself takes its place in its own bracket without a
+    further epoch.
     """
     oracle = oracle.within(1, epochs)
-    race = Race(oracle, data, lambda *_: None, stop=False)
+    race = Race(oracle, data, lambda *_: None)
     race.run(count, 1)
     members = {b: [t for t in race.trials if t.bracket == b] for b in range(count)}
     coming: dict[int, list[Trial]] = {}
@@ -242,10 +240,11 @@ def test_each_rung_keeps_exactly_the_top_share(
             fit = [t for t in there if before[t.number][0] < float("inf")]
             fit.sort(key=lambda t: before[t.number])
             going[number], behind = fit[:kept], [t for t in fit[kept:] if t not in missed]
-            missed = behind[:kept]
+            missed = [t for t in behind if t.until > epoch or not t.stopped_early][:kept]
         best = {t.number for some in going.values() for t in some}
+        stopped = {t.number for t in race.trials if t.stopped_early and t.until <= epoch}
         came = {t.number for number in going for t in coming.get(number, members[number])}
-        assert {n for n in came if race.trials[n].until > epoch} == best
+        assert {n for n in came if race.trials[n].until > epoch} == best - stopped
         coming = going
 
 
