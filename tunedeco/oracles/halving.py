@@ -172,7 +172,7 @@ def _parted(
     going = [trial for trial in chances if trial.until > epoch]
     # who has gone on, and is not of these, did so with the next bracket
     own = ranked[: kept - len(going)]
-    # as on most rungs, for long
+    # most rungs were settled long ago, and there is nothing to compare
     settled = len(own) + len(going) == kept and all(t.until > epoch for t in own[-1:])
     for trial in () if settled else best_first([t for t in chances if t.until <= epoch], epoch):
         if len(own) + len(going) == kept:
