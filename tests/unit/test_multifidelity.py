@@ -191,8 +191,8 @@ def test_halving_keeps_the_top_share_of_each_rung() -> None:
     assert [len(t.epochs) for t in trials] == [18, 6, 2, 2, 2, 2, 2, 6, 2, 2]
 
 
-def test_who_just_missed_goes_on_with_the_next_bracket() -> None:
-    """The best who stay behind, as many as go on, are compared with those of the next bracket."""
+def test_who_missed_a_rung_may_go_on_with_the_next_batch() -> None:
+    """Who stays behind is compared with those of the next batch as well, and no longer."""
     first = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 
     def losses(number: int, _: int) -> float:
@@ -201,11 +201,11 @@ def test_who_just_missed_goes_on_with_the_next_bracket() -> None:
     oracle = SuccessiveHalving("random").within(1, 18)
     trials, continued = ran(oracle, losses, 28)
     went = [(c.trial, c.until) for c in continued]
-    assert went[:4] == [(0, 6), (1, 6), (2, 6), (0, 18)]  # 3, 4 and 5 just missed
+    assert went[:4] == [(0, 6), (1, 6), (2, 6), (0, 18)]  # 3 and 4 missed
     assert sorted(went[4:7]) == [(3, 6), (12, 6), (14, 6)]
     assert went[7] == (12, 18)
-    # 4 and 5 had their chance; those of the third bracket are no better than 9, 10 and 11, nor than
-    # 14 at the second rung, who just missed with the second
+    # 4 and 5 had their chance; the third batch is no better than 9, 10 and 11 of the second, nor
+    # than 14 at the second rung
     assert went[8:] == [(9, 6), (10, 6), (11, 6), (14, 18)]
     assert {t.number: t.bracket for t in trials if t.until == 18} == {0: 0, 12: 1, 14: 1}
 
@@ -214,7 +214,7 @@ def test_hyperband_begins_at_each_rung_in_turn() -> None:
     """Its brackets have the sizes of the paper, and after the last one comes the first again."""
     oracle = Hyperband("random").within(1, 81)
     assert oracle.rungs == (3, 9, 27, 81)
-    sizes = [(b.rungs[0], b.size) for b in map(oracle.bracket, range(5))]
+    sizes = [(oracle.rungs[b.first], b.size) for b in map(oracle.bracket, range(5))]
     assert sizes == [(3, 27), (9, 12), (27, 6), (81, 4), (3, 27)]
     trials, _ = ran(Hyperband("random").within(1, 9), bad, 10)
     assert [t.bracket for t in trials] == [0] * 3 + [1] * 2 + [2] * 3 + [3] * 2
@@ -222,7 +222,10 @@ def test_hyperband_begins_at_each_rung_in_turn() -> None:
 
 
 def test_what_went_wrong_goes_no_further() -> None:
-    """Failed and diverged trials lose, whatever their loss was; rejected ones are replaced."""
+    """Failed and diverged trials lose, whatever their loss was; rejected ones are replaced.
+
+    Halving waits for others in their place.
+    """
     states = {0: State.DIVERGED, 1: State.FAILED, 2: State.REJECTED}
 
     def ends(trial: Trial) -> Trial:
@@ -230,10 +233,11 @@ def test_what_went_wrong_goes_no_further() -> None:
         epochs = 0 if state is State.REJECTED else trial.until
         return trained(trial, epochs, lambda number, _: float(number), state=state)
 
-    for oracle in (SuccessiveHalving("random"), ASHA("random", reduction=3)):
-        trials, continued = ran(oracle.within(1, 5), bad, 4, ends)
-        assert [t.bracket for t in trials] == [0] * 4
-        assert [c.trial for c in continued] == [3]
+    _, continued = ran(ASHA("random", reduction=3).within(1, 5), bad, 4, ends)
+    assert [c.trial for c in continued] == [3]
+    trials, continued = ran(SuccessiveHalving("random").within(1, 5), bad, 6, ends)
+    assert [t.bracket for t in trials] == [0] * 4 + [1] * 2
+    assert [(c.trial, c.until) for c in continued] == [(3, 5)]
 
 
 def test_what_stopped_by_itself_counts_and_costs_nothing() -> None:
@@ -387,9 +391,11 @@ def test_a_larger_budget_continues_to_the_same_search(tmp_path: Path, oracle: Sc
     ]
 
 
-def test_longer_trials_later_go_on_from_where_they_were(tmp_path: Path) -> None:
-    """With more `max_epochs` the best trials go on; it is still the same search."""
-    oracle = ASHA("random")
+@pytest.mark.parametrize(
+    "oracle", [ASHA("random"), SuccessiveHalving("random"), Hyperband("random")]
+)
+def test_longer_trials_later_go_on_from_where_they_were(tmp_path: Path, oracle: Scheduler) -> None:
+    """With more `max_epochs` the best trials go on, on other rungs; it is still the same search."""
     short = run_search(tmp_path, plain_fn, oracle=oracle, max_trials=9, max_epochs=5)
     before = {t.number: len(t.epochs) for t in short.state.trials}
     run = run_search(tmp_path, plain_fn, oracle=oracle, max_trials=9, max_epochs=20)

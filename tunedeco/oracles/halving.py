@@ -1,4 +1,4 @@
-"""Successive halving and Hyperband: brackets of trials, of which each rung keeps the top share.
+"""Successive halving and Hyperband: batches of trials, of which each rung keeps the top share.
 
 Kevin Jamieson and Ameet Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter
 Optimization", AISTATS 2016, for one bracket. Lisha Li, Kevin Jamieson, Giulia DeSalvo, Afshin
@@ -6,43 +6,54 @@ Rostamizadeh and Ameet Talwalkar, "Hyperband: A Novel Bandit-Based Approach to H
 Optimization", JMLR 18 (2018), algorithm 1, for brackets that differ in how early they judge; after
 the last one it begins again with the first.
 
-Unlike there, who just misses a rung has a second chance: the best of those that stay behind, as
-many as go on, are compared with those of the next bracket as well. Late in a search, when new
-trials are hardly better than those before, some of these are worth more.
+Unlike there, the brackets share their rungs: with each batch of trials that has come to one, as
+many go on as of a bracket, the best of that batch and the one before. So whom the first epochs
+misled about has a second chance; late in a search, when new trials are hardly better than those
+before, some of these are worth more.
 
-While one bracket waits for trials that run, the next one begins, so nobody is idle. Nothing is
-remembered: who stands on which rung is read from the epochs that trials have been sent to.
+While a batch is incomplete, new trials begin, so nobody is idle. Nothing is remembered: who stands
+on which rung is read from the epochs that trials have been sent to.
 """
 
-import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import final
 
-from tunedeco import pareto
 from tunedeco.oracles.base import Continue, Start
-from tunedeco.oracles.rungs import Rungs, best_first, competing, standing
+from tunedeco.oracles.rungs import Rungs, best_first, competing
 from tunedeco.oracles.wrapping import can_go_on
-from tunedeco.trial import UNFINISHED, Trial
+from tunedeco.trial import State, Trial
 
-Standings = list[tuple[int, int, Sequence[Trial]]]
-"""The number of a bracket, the epoch of one of its rungs, and who is to be trained up to that."""
+WAITING = 2
+"""Of how many batches the latest trials of a rung may yet go on: each of them has a checkpoint."""
 
 
 @dataclass(frozen=True)
 class Bracket:
     """What one bracket is to be."""
 
-    rungs: tuple[int, ...]
-    """The epoch of each, from the lowest."""
+    first: int
+    """The rung where its trials begin, from 0."""
     size: int
     """How many trials begin in it."""
 
 
+@dataclass(frozen=True)
+class Stage:
+    """Who stands on a rung."""
+
+    rung: int
+    waiting: Sequence[Trial]
+    """Who may go on, the best first."""
+    seats: int
+    """How many of these do."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Brackets(Rungs, ABC):
-    """Fills one bracket after the other, and lets the best of each rung go on."""
+    """Fills one bracket after the other, and lets the best of each batch go on."""
 
     @abstractmethod
     def bracket(self, number: int) -> Bracket:
@@ -50,70 +61,63 @@ class Brackets(Rungs, ABC):
 
     def open(self, trials: Sequence[Trial]) -> Collection[int]:
         """Return the numbers of the trials that it may yet continue."""
-        standings, waiting = self._raced(trials)
-        latest = {number: there for number, _, there in standings}
-        return {
-            trial.number
-            for some in (*latest.values(), waiting)
-            for trial in some
-            if can_go_on(trial) and trial.until < self.rungs[-1]
-        }
+        stages = self._stages(trials)
+        return {t.number for stage in stages for t in stage.waiting if can_go_on(t)}
 
-    def _going(self, trials: Sequence[Trial], *, filled: bool = False) -> Continue | None:
-        standings, _ = self._raced(trials, filled=filled)
-        for _, epoch, there in standings:
-            for trial in there:
-                if can_go_on(trial) and trial.until < epoch:
-                    assert trial.bracket is not None
-                    rung = self.bracket(trial.bracket).rungs.index(epoch)
-                    return Continue(trial.number, epoch, rung)
+    def _going(self, trials: Sequence[Trial]) -> Continue | None:
+        stages = [*self._stages(trials)]
+        return self._next(reversed(stages))
+
+    def _completing(self, trials: Sequence[Trial]) -> Continue | None:
+        return self._next(self._stages(trials, whole=False))
+
+    def _next(self, stages: Iterable[Stage]) -> Continue | None:
+        for stage in stages:
+            for trial in filter(can_go_on, stage.waiting[: stage.seats]):
+                rung = stage.rung + 1
+                return Continue(trial.number, self.rungs[rung], rung - self._first(trial))
         return None
 
     def _begun(self, decision: Start, trials: Sequence[Trial]) -> Start:
-        brackets = _by_bracket(trials)
-        number = 0
-        while self._filled(bracket := self.bracket(number), brackets.get(number, [])):
-            number += 1
-        return replace(decision, until=bracket.rungs[0], bracket=number, rung=0)
+        number, before = 0, sum(trial.bracket is not None for trial in competing(trials))
+        while before >= (bracket := self.bracket(number)).size:
+            number, before = number + 1, before - bracket.size
+        return replace(decision, until=self.rungs[bracket.first], bracket=number, rung=0)
 
-    def _completing(self, trials: Sequence[Trial]) -> Continue | None:
-        return self._going(trials, filled=True)
+    def _first(self, trial: Trial) -> int:
+        """Return the rung where a trial began."""
+        assert trial.bracket is not None
+        return self.bracket(trial.bracket).first
 
-    def _filled(self, bracket: Bracket, members: Sequence[Trial]) -> bool:
-        """Return whether no more trials begin in a bracket: it has all, or some have gone on."""
-        return len(members) >= bracket.size or any(t.until > bracket.rungs[0] for t in members)
-
-    def _raced(
-        self, trials: Sequence[Trial], *, filled: bool = False
-    ) -> tuple[Standings, list[Trial]]:
-        """Return who goes how far, as far as that is decided, and who just missed that and waits.
+    def _stages(self, trials: Sequence[Trial], *, whole: bool = True) -> Iterator[Stage]:
+        """Yield who stands on each rung but the last.
 
         Args:
             trials: all so far.
-            filled: whether no more trials begin in any bracket.
+            whole: whether only whole batches send some on; else those there do, at least one.
         """
-        standings: Standings = []
-        waiting: list[Trial] = []
-        missed: dict[int, list[Trial]] = {}  # at each epoch, of the latest bracket there
-        for number, members in _by_bracket(trials).items():
-            bracket, there = self.bracket(number), members
-            for rung, epoch in enumerate(bracket.rungs):
-                standings.append((number, epoch, there))
-                if epoch == bracket.rungs[-1]:
-                    break
-                chances = missed.pop(epoch, [])
-                if (
-                    not (filled or self._filled(bracket, members))
-                    or any(t.until <= epoch and t.state in UNFINISHED for t in there)
-                    or any(t.until < epoch and can_go_on(t) for t in there)
-                ):
-                    # it is not known yet how they compare here, nor on the rungs above
-                    waiting += chances
-                    waiting += [t for e in bracket.rungs[rung + 1 :] for t in missed.pop(e, ())]
-                    break
-                kept = max(len(members) // self.reduction ** (rung + 1), 1)
-                there, missed[epoch] = _parted(there, chances, epoch, kept)
-        return standings, [*waiting, *itertools.chain.from_iterable(missed.values())]
+        known = [trial for trial in competing(trials) if trial.bracket is not None]
+        passed: list[Trial] = []  # who has stopped by itself, and holds a seat below
+        for rung, (epoch, after) in enumerate(pairwise(self.rungs)):
+            here = [
+                trial
+                for trial in known
+                if trial.until >= epoch
+                and (trial.until >= after or _comparable(trial))
+                and self._first(trial) <= rung
+            ]
+            batch = self.reduction ** (len(self.rungs) - 1 - rung)
+            recent = {trial.number for trial in here[-WAITING * batch :]}
+            gone = [trial for trial in here if trial.until >= after]
+            stay = [t for t in here if t.until < after and (t.stopped_early or t.number in recent)]
+            came = len(here) + len(passed)
+            if whole:
+                seats = came // batch * (batch // self.reduction) - len(gone)
+            else:  # who came to grief on its way leaves its seat to another
+                seats = max(came // self.reduction, 1) - sum(bool(trial.standing) for trial in gone)
+            stage = Stage(rung, best_first([*stay, *passed], epoch), max(seats, 0))
+            yield stage
+            passed = [t for t in stage.waiting[: stage.seats] if t.stopped_early]
 
 
 @final
@@ -126,7 +130,7 @@ class SuccessiveHalving(Brackets):
 
     def bracket(self, number: int) -> Bracket:  # noqa: ARG002 (all are alike)
         """Return what every bracket is to be."""
-        return Bracket(self.rungs, self.reduction ** (len(self.rungs) - 1))
+        return Bracket(0, self.reduction ** (len(self.rungs) - 1))
 
 
 @final
@@ -139,51 +143,12 @@ class Hyperband(Brackets):
 
     def bracket(self, number: int) -> Bracket:
         """Return what a bracket is to be, counted from 0; see `Hyperband`."""
-        rungs = self.rungs
-        skipped = number % len(rungs)
-        left = len(rungs) - skipped  # rungs; the paper's s + 1
-        size = -(-len(rungs) * self.reduction ** (left - 1) // left)
-        return Bracket(rungs[skipped:], size)
+        rungs = len(self.rungs)
+        first = number % rungs
+        left = rungs - first  # the paper's s + 1
+        return Bracket(first, -(-rungs * self.reduction ** (left - 1) // left))
 
 
-def _by_bracket(trials: Sequence[Trial]) -> dict[int, list[Trial]]:
-    """Return the trials of each bracket, brackets in order."""
-    brackets: dict[int, list[Trial]] = {}
-    for trial in competing(trials):
-        if trial.bracket is not None:
-            brackets.setdefault(trial.bracket, []).append(trial)
-    return dict(sorted(brackets.items()))
-
-
-def _parted(
-    there: Sequence[Trial], chances: Sequence[Trial], epoch: int, kept: int
-) -> tuple[list[Trial], list[Trial]]:
-    """Return who goes on from a rung, and who just missed that and has a chance with the next.
-
-    All of it is read from how far trials have been sent, and stays so, whoever ends later.
-
-    Args:
-        there: the trials of a bracket that came there.
-        chances: those that just missed it with the bracket before.
-        epoch: the rung's.
-        kept: how many go on.
-    """
-    ranked = [trial for trial in best_first(there, epoch, _stood) if _stood(trial, epoch)]
-    going = [trial for trial in chances if trial.until > epoch]
-    # who has gone on, and is not of these, did so with the next bracket
-    own = ranked[: kept - len(going)]
-    # most rungs were settled long ago, and there is nothing to compare
-    settled = len(own) + len(going) == kept and all(t.until > epoch for t in own[-1:])
-    for trial in () if settled else best_first([t for t in chances if t.until <= epoch], epoch):
-        if len(own) + len(going) == kept:
-            if not own or own[-1].until > epoch or best_first([own[-1], trial], epoch)[0] != trial:
-                break
-            own.pop()
-        going.append(trial)
-    missed = [t for t in ranked[len(own) :] if t.until > epoch or can_go_on(t)]
-    return [*own, *going], missed[:kept]
-
-
-def _stood(trial: Trial, epoch: int) -> pareto.Point:
-    """Return by what a trial was compared at a rung, whatever it came to above it."""
-    return trial.point_at(epoch) if trial.until > epoch else standing(trial, epoch)
+def _comparable(trial: Trial) -> bool:
+    """Return whether a trial has come to its end well: what went wrong takes no part."""
+    return trial.state is State.COMPLETED and trial.loss is not None
