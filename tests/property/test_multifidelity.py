@@ -230,11 +230,12 @@ def test_each_batch_sends_its_share_on_and_the_best(
     stops: bool,
     data: st.DataObject,
 ) -> None:
-    """However trials end, who goes on is the best that waits at its rung, of its latest batches.
+    """However trials end, who goes on is the best that waits at its rung.
 
     With each batch that came to a rung its share goes on and nobody else, and no new trial begins
-    before these have gone on. What went wrong is not counted; who stopped early by itself takes its
-    place without a further epoch. At the end incomplete batches send on a share, at least one.
+    before these have gone on. Who is beaten by a batch of later ones, or was there four batches
+    ago, does not wait. What went wrong is not counted; who stopped early by itself takes its place
+    without a further epoch. At the end incomplete batches send on a share, at least one.
     """
     oracle = oracle.within(1, epochs)
     top = len(oracle.rungs) - 1
@@ -248,7 +249,8 @@ def test_each_batch_sends_its_share_on_and_the_best(
             here = [t for t in begun if t.until >= after or (t.until == epoch and well(t))]
             batch = oracle.reduction ** (top - rung)
             share = len(here) // batch * batch // oracle.reduction
-            waiting = [t for t in here[-2 * batch :] if t.until == epoch and not t.stopped_early]
+            waiting = [t for t in here if t.until == epoch and not t.stopped_early]
+            waiting = [t for t in waiting if hopeful(t, here[-4 * batch :], epoch, batch)]
             if isinstance(decision, Start):
                 assert stops or len(gone) >= share or not waiting
             elif trials[decision.trial].until == epoch:
@@ -266,6 +268,16 @@ def test_each_batch_sends_its_share_on_and_the_best(
     assert len(race.trials) >= count
     alive = [t for t in race.trials if well(t)]
     assert not alive or any(t.until == oracle.rungs[-1] or t.stopped_early for t in alive)
+
+
+def hopeful(trial: Trial, latest: Sequence[Trial], epoch: int, enough: int) -> bool:
+    """Return whether a trial is one of the latest, and not beaten by enough of those after it."""
+    place = next((i for i, t in enumerate(latest) if t.number == trial.number), None)
+    if place is None:
+        return False
+    mine = trial.loss_at(epoch)
+    losses = [t.loss_at(epoch) for t in latest[place + 1 :]]
+    return sum(mine is not None and (loss is None or loss < mine) for loss in losses) < enough
 
 
 def well(trial: Trial) -> bool:

@@ -191,23 +191,28 @@ def test_halving_keeps_the_top_share_of_each_rung() -> None:
     assert [len(t.epochs) for t in trials] == [18, 6, 2, 2, 2, 2, 2, 6, 2, 2]
 
 
-def test_who_missed_a_rung_may_go_on_with_the_next_batch() -> None:
-    """Who stays behind is compared with those of the next batch as well, and no longer."""
+def test_who_missed_a_rung_may_go_on_with_a_later_batch() -> None:
+    """With each batch the best go on of all that wait there, whichever batch they came with."""
     first = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 
     def losses(number: int, _: int) -> float:
         return first[number] if number < 9 else {12: 0.05, 14: 0.35}.get(number, 1.0)
 
     oracle = SuccessiveHalving("random").within(1, 18)
-    trials, continued = ran(oracle, losses, 28)
+    _, continued = ran(oracle, losses, 28)
     went = [(c.trial, c.until) for c in continued]
-    assert went[:4] == [(0, 6), (1, 6), (2, 6), (0, 18)]  # 3 and 4 missed
-    assert sorted(went[4:7]) == [(3, 6), (12, 6), (14, 6)]
-    assert went[7] == (12, 18)
-    # 4 and 5 had their chance; the third batch is no better than 9, 10 and 11 of the second, nor
-    # than 14 at the second rung
-    assert went[8:] == [(9, 6), (10, 6), (11, 6), (14, 18)]
-    assert {t.number: t.bracket for t in trials if t.until == 18} == {0: 0, 12: 1, 14: 1}
+    assert went[:4] == [(0, 6), (1, 6), (2, 6), (0, 18)]
+    assert went[4:8] == [(12, 6), (14, 6), (3, 6), (12, 18)]
+    assert went[8:] == [(4, 6), (5, 6), (6, 6), (1, 18)]  # the third batch is no better
+
+
+def test_who_is_beaten_by_a_batch_of_later_ones_waits_no_longer() -> None:
+    """Then it has no chance left, and its checkpoint is not kept; nor after four batches."""
+    oracle = SuccessiveHalving("random").within(1, 6)  # of three, one goes on
+    trials, _ = ran(oracle, lambda number, _: -float(number), 27)
+    assert oracle.open(trials) == {24, 25}
+    trials, _ = ran(oracle, lambda number, _: float(number), 27)
+    assert oracle.open(trials) == set(range(16, 27))  # 15 has gone on, as many as can
 
 
 def test_hyperband_begins_at_each_rung_in_turn() -> None:

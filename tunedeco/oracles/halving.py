@@ -7,9 +7,10 @@ Optimization", JMLR 18 (2018), algorithm 1, for brackets that differ in how earl
 the last one it begins again with the first.
 
 Unlike there, the brackets share their rungs: with each batch of trials that has come to one, as
-many go on as of a bracket, the best of that batch and the one before. So whom the first epochs
-misled about has a second chance; late in a search, when new trials are hardly better than those
-before, some of these are worth more.
+many go on as of a bracket, the best of all that wait there. So whom the first epochs misled about
+has more than one chance; late in a search, when new trials are hardly better than those before,
+some of these are worth more. Who is beaten by a batch of later ones has none left, and its
+checkpoint can go.
 
 While a batch is incomplete, new trials begin, so nobody is idle. Nothing is remembered: who stands
 on which rung is read from the epochs that trials have been sent to.
@@ -21,13 +22,14 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import final
 
+from tunedeco import pareto
 from tunedeco.oracles.base import Continue, Start
 from tunedeco.oracles.rungs import Rungs, best_first, competing
 from tunedeco.oracles.wrapping import can_go_on
 from tunedeco.trial import State, Trial
 
-WAITING = 2
-"""Of how many batches the latest trials of a rung may yet go on: each of them has a checkpoint."""
+WAITING = 4
+"""Of how many batches the latest trials of a rung may yet go on: hardly any waits longer."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +109,9 @@ class Brackets(Rungs, ABC):
                 and self._first(trial) <= rung
             ]
             batch = self.reduction ** (len(self.rungs) - 1 - rung)
-            recent = {trial.number for trial in here[-WAITING * batch :]}
+            hopeful = _hopeful(here[-WAITING * batch :], epoch, batch)
             gone = [trial for trial in here if trial.until >= after]
-            stay = [t for t in here if t.until < after and (t.stopped_early or t.number in recent)]
+            stay = [t for t in here if t.until < after and (t.stopped_early or t.number in hopeful)]
             came = len(here) + len(passed)
             if whole:
                 seats = came // batch * (batch // self.reduction) - len(gone)
@@ -152,3 +154,18 @@ class Hyperband(Brackets):
 def _comparable(trial: Trial) -> bool:
     """Return whether a trial has come to its end well: what went wrong takes no part."""
     return trial.state is State.COMPLETED and trial.loss is not None
+
+
+def _hopeful(trials: Sequence[Trial], epoch: int, enough: int) -> set[int]:
+    """Return the numbers of those than whom not enough later ones are better at a rung."""
+    points = [trial.point_at(epoch) for trial in trials]
+    return {
+        trial.number
+        for i, trial in enumerate(trials)
+        if sum(_better(later, points[i]) for later in points[i + 1 :]) < enough
+    }
+
+
+def _better(one: pareto.Point, other: pareto.Point) -> bool:
+    """Return whether no loss is more, and one is less; what has failed since was better once."""
+    return not one or (one != other and all(a <= b for a, b in zip(one, other, strict=True)))
