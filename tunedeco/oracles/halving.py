@@ -99,7 +99,7 @@ class Brackets(Rungs, ABC):
             whole: whether only whole batches send some on; else those there do, at least one.
         """
         known = [trial for trial in competing(trials) if trial.bracket is not None]
-        passed: list[Trial] = []  # who has stopped by itself, and holds a seat below
+        passed: list[Trial] = []
         for rung, (epoch, after) in enumerate(pairwise(self.rungs)):
             here = [
                 trial
@@ -108,18 +108,38 @@ class Brackets(Rungs, ABC):
                 and (trial.until >= after or _comparable(trial))
                 and self._first(trial) <= rung
             ]
-            batch = self.reduction ** (len(self.rungs) - 1 - rung)
-            hopeful = _hopeful(here[-WAITING * batch :], epoch, batch)
-            gone = [trial for trial in here if trial.until >= after]
-            stay = [t for t in here if t.until < after and (t.stopped_early or t.number in hopeful)]
-            came = len(here) + len(passed)
-            if whole:
-                seats = came // batch * (batch // self.reduction) - len(gone)
-            else:  # who came to grief on its way leaves its seat to another
-                seats = max(came // self.reduction, 1) - sum(bool(trial.standing) for trial in gone)
-            stage = Stage(rung, best_first([*stay, *passed], epoch), max(seats, 0))
+            stage = self._stage(rung, here, passed, whole=whole)
             yield stage
             passed = [t for t in stage.waiting[: stage.seats] if t.stopped_early]
+
+    def _stage(
+        self, rung: int, here: Sequence[Trial], passed: Sequence[Trial], *, whole: bool
+    ) -> Stage:
+        """Return who stands on a rung.
+
+        Args:
+            rung: from 0.
+            here: who came there and has been compared, those that have gone on included.
+            passed: who has stopped by itself further down, and would have come there.
+            whole: as of `_stages`.
+        """
+        epoch, after = self.rungs[rung : rung + 2]
+        batch = self.reduction ** (len(self.rungs) - 1 - rung)
+        came = len(here) + len(passed)
+        gone = [trial for trial in here if trial.until >= after]
+        if whole:
+            seats = came // batch * (batch // self.reduction) - len(gone)
+        else:  # who came to grief on its way leaves its seat to another
+            seats = max(came // self.reduction, 1) - sum(bool(trial.standing) for trial in gone)
+        older, latest = here[: -WAITING * batch], here[-WAITING * batch :]
+        stopped = [t for t in older if t.until < after and t.stopped_early]  # they hold their seats
+        hopeful = _hopeful(latest, epoch, batch)
+        waiting = [
+            trial
+            for trial in best_first([*passed, *stopped, *latest], epoch, Trial.point_at)
+            if trial.until < after and (trial.stopped_early or trial.number in hopeful)
+        ]
+        return Stage(rung, waiting, max(seats, 0))
 
 
 @final
