@@ -16,6 +16,7 @@ While a batch is incomplete, new trials begin, so nobody is idle. Nothing is rem
 on which rung is read from the epochs that trials have been sent to.
 """
 
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -188,4 +189,4 @@ def _hopeful(trials: Sequence[Trial], epoch: int, enough: int) -> set[int]:
 
 def _better(one: pareto.Point, other: pareto.Point) -> bool:
     """Return whether no loss is more, and one is less; what has failed since was better once."""
-    return not one or (one != other and all(a <= b for a, b in zip(one, other, strict=True)))
+    return not one or (one < other and all(map(operator.le, one, other)))
