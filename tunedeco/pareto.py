@@ -9,7 +9,9 @@ no other is better: O(n) memory, and at most O(n^2) time.
 Points are tuples of finite losses, all of as many; ``()``, which has none, is behind all others.
 """
 
+import bisect
 import math
+import operator
 from collections.abc import Iterator, Sequence
 
 Point = tuple[float, ...]
@@ -91,3 +93,21 @@ def ranks(points: Sequence[Point], enough: int | None = None) -> list[Rank]:
         if enough is not None and ranked >= enough:
             break
     return found
+
+
+def beaten(points: Sequence[Point], enough: int) -> list[bool]:
+    """Return of each point whether so many of those after it are better.
+
+    Better is what dominates: no loss is more, and one is less.
+    """
+    later: list[Point] = []  # sorted
+    found = []
+    for point in reversed(points):
+        smaller = later[: bisect.bisect_left(later, point)] if point else later
+        many = len(smaller)
+        if len(point) > 1 and many >= enough:  # of one loss all that are smaller are better
+            many = sum(all(map(operator.le, one, point)) for one in smaller)
+        found.append(many >= enough)
+        if point:
+            bisect.insort(later, point)
+    return found[::-1]

@@ -184,10 +184,10 @@ def test_the_front_goes_on() -> None:
     for _ in range(3):
         decision = oracle.finish(trials)
         going.append(decision.trial)  # type: ignore[union-attr]
-        trials[going[-1]] = replace(trials[going[-1]], until=6, state=State.RUNNING)
+        trials[going[-1]] = replace(trials[going[-1]], until=6, rung=1, state=State.RUNNING)
     assert sorted(going) == [1, 2, 5]
     asha = ASHA("random", reduction=3).within(1, 18)
-    trials = [replace(t, until=2, state=State.COMPLETED) for t in trials]
+    trials = [replace(t, until=2, rung=0, state=State.COMPLETED) for t in trials]
     assert asha.finish(trials).trial == 1  # type: ignore[union-attr]
 
 

@@ -16,7 +16,8 @@ While a batch is incomplete, new trials begin, so nobody is idle. Nothing is rem
 on which rung is read from the epochs that trials have been sent to.
 """
 
-import operator
+import bisect
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -29,8 +30,8 @@ from tunedeco.oracles.rungs import Rungs, best_first, competing
 from tunedeco.oracles.wrapping import can_go_on
 from tunedeco.trial import State, Trial
 
-WAITING = 4
-"""Of how many batches the latest trials of a rung may yet go on: hardly any waits longer."""
+LATEST = 4
+"""Of how many batches, the latest of a rung, who goes on is among the top share."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,10 @@ class Bracket:
 class Stage:
     """Who stands on a rung."""
 
-    rung: int
     waiting: Sequence[Trial]
-    """Who may go on, the best first."""
-    seats: int
-    """How many of these do."""
+    """Who may yet go on."""
+    going: Sequence[Trial]
+    """Who of these does, the best first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,17 +68,16 @@ class Brackets(Rungs, ABC):
         return {t.number for stage in stages for t in stage.waiting if can_go_on(t)}
 
     def _going(self, trials: Sequence[Trial]) -> Continue | None:
-        stages = [*self._stages(trials)]
-        return self._next(reversed(stages))
+        return self._next(reversed([*self._stages(trials)]))
 
     def _completing(self, trials: Sequence[Trial]) -> Continue | None:
         return self._next(self._stages(trials, whole=False))
 
     def _next(self, stages: Iterable[Stage]) -> Continue | None:
-        for stage in stages:
-            for trial in filter(can_go_on, stage.waiting[: stage.seats]):
-                rung = stage.rung + 1
-                return Continue(trial.number, self.rungs[rung], rung - self._first(trial))
+        for trial in itertools.chain.from_iterable(stage.going for stage in stages):
+            if can_go_on(trial):
+                after = next(epoch for epoch in self.rungs if epoch > trial.until)
+                return Continue(trial.number, after, (trial.rung or 0) + 1)
         return None
 
     def _begun(self, decision: Start, trials: Sequence[Trial]) -> Start:
@@ -87,11 +86,6 @@ class Brackets(Rungs, ABC):
             number, before = number + 1, before - bracket.size
         return replace(decision, until=self.rungs[bracket.first], bracket=number, rung=0)
 
-    def _first(self, trial: Trial) -> int:
-        """Return the rung where a trial began."""
-        assert trial.bracket is not None
-        return self.bracket(trial.bracket).first
-
     def _stages(self, trials: Sequence[Trial], *, whole: bool = True) -> Iterator[Stage]:
         """Yield who stands on each rung but the last.
 
@@ -99,48 +93,38 @@ class Brackets(Rungs, ABC):
             trials: all so far.
             whole: whether only whole batches send some on; else those there do, at least one.
         """
+        rungs = self.rungs
         known = [trial for trial in competing(trials) if trial.bracket is not None]
+        first = [bisect.bisect(rungs, t.until) - 1 - (t.rung or 0) for t in known]
         passed: list[Trial] = []
-        for rung, (epoch, after) in enumerate(pairwise(self.rungs)):
+        for rung, (epoch, after) in enumerate(pairwise(rungs)):
             here = [
                 trial
-                for trial in known
+                for trial, lowest in zip(known, first, strict=True)
                 if trial.until >= epoch
+                and lowest <= rung
                 and (trial.until >= after or _comparable(trial))
-                and self._first(trial) <= rung
             ]
-            stage = self._stage(rung, here, passed, whole=whole)
+            batch = self.reduction ** (len(rungs) - 1 - rung)
+            beaten = pareto.beaten([trial.point_at(epoch) for trial in here], batch)
+            waiting = [
+                trial
+                for trial, has_lost in zip(here, beaten, strict=True)
+                if trial.until < after and (trial.stopped_early or not has_lost)
+            ]
+            gone = [trial for trial in here if trial.until >= after]
+            came = len(here) + len(passed)
+            latest = here[-LATEST * batch :]
+            if whole:
+                seats = came // batch * (batch // self.reduction) - len(gone)
+                share = (len(latest) + batch) // self.reduction
+            else:  # who came to grief on its way leaves its seat to another
+                seats = max(came // self.reduction, 1) - sum(bool(trial.standing) for trial in gone)
+                share = len(latest)
+            best = _best([*passed, *waiting], latest, epoch, share)
+            stage = Stage(waiting, best[: max(seats, 0)])
             yield stage
-            passed = [t for t in stage.waiting[: stage.seats] if t.stopped_early]
-
-    def _stage(
-        self, rung: int, here: Sequence[Trial], passed: Sequence[Trial], *, whole: bool
-    ) -> Stage:
-        """Return who stands on a rung.
-
-        Args:
-            rung: from 0.
-            here: who came there and has been compared, those that have gone on included.
-            passed: who has stopped by itself further down, and would have come there.
-            whole: as of `_stages`.
-        """
-        epoch, after = self.rungs[rung : rung + 2]
-        batch = self.reduction ** (len(self.rungs) - 1 - rung)
-        came = len(here) + len(passed)
-        gone = [trial for trial in here if trial.until >= after]
-        if whole:
-            seats = came // batch * (batch // self.reduction) - len(gone)
-        else:  # who came to grief on its way leaves its seat to another
-            seats = max(came // self.reduction, 1) - sum(bool(trial.standing) for trial in gone)
-        older, latest = here[: -WAITING * batch], here[-WAITING * batch :]
-        stopped = [t for t in older if t.until < after and t.stopped_early]  # they hold their seats
-        hopeful = _hopeful(latest, epoch, batch)
-        waiting = [
-            trial
-            for trial in best_first([*passed, *stopped, *latest], epoch, Trial.point_at)
-            if trial.until < after and (trial.stopped_early or trial.number in hopeful)
-        ]
-        return Stage(rung, waiting, max(seats, 0))
+            passed = [trial for trial in stage.going if trial.stopped_early]
 
 
 @final
@@ -177,16 +161,12 @@ def _comparable(trial: Trial) -> bool:
     return trial.state is State.COMPLETED and trial.loss is not None
 
 
-def _hopeful(trials: Sequence[Trial], epoch: int, enough: int) -> set[int]:
-    """Return the numbers of those than whom not enough later ones are better at a rung."""
-    points = [trial.point_at(epoch) for trial in trials]
-    return {
-        trial.number
-        for i, trial in enumerate(trials)
-        if sum(_better(later, points[i]) for later in points[i + 1 :]) < enough
-    }
-
-
-def _better(one: pareto.Point, other: pareto.Point) -> bool:
-    """Return whether no loss is more, and one is less; what has failed since was better once."""
-    return not one or (one < other and all(map(operator.le, one, other)))
+def _best(waiting: Sequence[Trial], latest: Sequence[Trial], epoch: int, share: int) -> list[Trial]:
+    """Return who of those that wait are among so many of the latest of a rung, the best first."""
+    some = {trial.number: trial for trial in (*waiting, *latest)}
+    ranked = best_first([*some.values()], epoch, Trial.point_at)
+    wait, count = ({trial.number for trial in group} for group in (waiting, latest))
+    places = itertools.accumulate(trial.number in count for trial in ranked)
+    return [
+        t for t, place in zip(ranked, places, strict=True) if t.number in wait and place <= share
+    ]
