@@ -18,7 +18,7 @@ from fakes import records, run_search, uneven_fn
 
 from tunedeco.journal.journal import FILE_NAME
 from tunedeco.oracles import ASHA, Random, SuccessiveHalving
-from tunedeco.pareto import BEHIND, Point, crowding, fronts, ranks
+from tunedeco.pareto import BEHIND, Point, beaten, crowding, fronts, ranks
 
 losses = st.integers(-3, 3).map(float) | st.floats(allow_nan=False, allow_infinity=False)
 clouds = st.integers(1, 4).flatmap(
@@ -26,7 +26,7 @@ clouds = st.integers(1, 4).flatmap(
 )
 
 
-def beaten(point: Point, points: list[Point]) -> bool:
+def dominated(point: Point, points: list[Point]) -> bool:
     """Return whether some other point is nowhere worse and somewhere better."""
     return any(
         all(a <= b for a, b in zip(p, point, strict=True))
@@ -42,10 +42,18 @@ def test_a_front_is_what_nothing_left_dominates(points: list[Point]) -> None:
     left = {i for i, point in enumerate(points) if point}
     for front in fronts(points):
         rest = [points[i] for i in left]
-        assert set(front) == {i for i in left if not beaten(points[i], rest)}
+        assert set(front) == {i for i in left if not dominated(points[i], rest)}
         assert front == sorted(front, key=lambda i: (points[i], i))
         left -= set(front)
     assert not left
+
+
+@given(clouds, st.integers(1, 5))
+def test_who_is_beaten_has_so_many_better_ones_after_it(points: list[Point], enough: int) -> None:
+    """Counted one by one; what has no losses is beaten by whatever has some."""
+    for i, (point, lost) in enumerate(zip(points, beaten(points, enough), strict=True)):
+        later = [p for p in points[i + 1 :] if p]
+        assert lost == (sum(not point or dominated(point, [p]) for p in later) >= enough)
 
 
 @given(clouds, st.randoms(use_true_random=False))

@@ -6,11 +6,11 @@ Rostamizadeh and Ameet Talwalkar, "Hyperband: A Novel Bandit-Based Approach to H
 Optimization", JMLR 18 (2018), algorithm 1, for brackets that differ in how early they judge; after
 the last one it begins again with the first.
 
-Unlike there, the brackets share their rungs: with each batch of trials that has come to one, as
-many go on as of a bracket, the best of all that wait there. So whom the first epochs misled about
-has more than one chance; late in a search, when new trials are hardly better than those before,
-some of these are worth more. Who is beaten by a batch of later ones has none left, and its
-checkpoint can go.
+Unlike there, the brackets share their rungs: with each batch of trials that has come to one, one of
+``reduction`` goes on, and these are the best of all that wait there. So whom the first epochs
+misled about has more than one chance; late in a search, when new trials are hardly better than
+those before, some of these are worth more. Who is beaten by a batch of later ones has none left,
+and its checkpoint can go.
 
 While a batch is incomplete, new trials begin, so nobody is idle. Nothing is remembered: who stands
 on which rung is read from the epochs that trials have been sent to.
@@ -106,25 +106,20 @@ class Brackets(Rungs, ABC):
                 and (trial.until >= after or _comparable(trial))
             ]
             batch = self.reduction ** (len(rungs) - 1 - rung)
-            beaten = pareto.beaten([trial.point_at(epoch) for trial in here], batch)
-            waiting = [
-                trial
-                for trial, has_lost in zip(here, beaten, strict=True)
-                if trial.until < after and (trial.stopped_early or not has_lost)
-            ]
+            waiting = [*passed, *_waiting(here, epoch, after, batch)]
             gone = [trial for trial in here if trial.until >= after]
             came = len(here) + len(passed)
             latest = here[-LATEST * batch :]
             if whole:
                 seats = came // batch * (batch // self.reduction) - len(gone)
-                share = (len(latest) + batch) // self.reduction
+                # `max_epochs` may have become more, and nobody have gone on from what was the last
+                latest_share = (len(latest) + batch) // self.reduction
             else:  # who came to grief on its way leaves its seat to another
                 seats = max(came // self.reduction, 1) - sum(bool(trial.standing) for trial in gone)
-                share = len(latest)
-            best = _best([*passed, *waiting], latest, epoch, share)
-            stage = Stage(waiting, best[: max(seats, 0)])
-            yield stage
-            passed = [trial for trial in stage.going if trial.stopped_early]
+                latest_share = len(latest)
+            going = _best(waiting, latest, epoch, latest_share)[: max(seats, 0)]
+            yield Stage(waiting, going)
+            passed = [trial for trial in going if trial.stopped_early]
 
 
 @final
@@ -161,12 +156,24 @@ def _comparable(trial: Trial) -> bool:
     return trial.state is State.COMPLETED and trial.loss is not None
 
 
+def _waiting(here: Sequence[Trial], epoch: int, after: int, batch: int) -> list[Trial]:
+    """Return who came to a rung and may yet go on.
+
+    Who has stopped by itself holds the place it would have had.
+    """
+    beaten = pareto.beaten([trial.point_at(epoch) for trial in here], batch)
+    return [
+        trial
+        for trial, has_lost in zip(here, beaten, strict=True)
+        if trial.until < after and (trial.stopped_early or not has_lost)
+    ]
+
+
 def _best(waiting: Sequence[Trial], latest: Sequence[Trial], epoch: int, share: int) -> list[Trial]:
-    """Return who of those that wait are among so many of the latest of a rung, the best first."""
+    """Return who of those that wait is among so many of the latest of a rung, the best first."""
     some = {trial.number: trial for trial in (*waiting, *latest)}
     ranked = best_first([*some.values()], epoch, Trial.point_at)
-    wait, count = ({trial.number for trial in group} for group in (waiting, latest))
-    places = itertools.accumulate(trial.number in count for trial in ranked)
-    return [
-        t for t, place in zip(ranked, places, strict=True) if t.number in wait and place <= share
-    ]
+    waits, counts = ({trial.number for trial in group} for group in (waiting, latest))
+    places = itertools.accumulate(trial.number in counts for trial in ranked)
+    among = itertools.takewhile(lambda pair: pair[1] <= share, zip(ranked, places, strict=True))
+    return [trial for trial, _ in among if trial.number in waits]
