@@ -498,14 +498,16 @@ def test_one_that_goes_on_is_seen_with_what_it_has_reached() -> None:
     assert [(t.state, t.until) for t in seeing.seen] == [(State.COMPLETED, 1)]
 
 
-@pytest.mark.parametrize("kind", [SuccessiveHalving, Hyperband])
-@pytest.mark.parametrize(("before", "after"), [(5, 20), (6, 18), (10, 30)])
+@pytest.mark.parametrize(
+    ("kind", "before", "after"),
+    [(SuccessiveHalving, 5, 20), (SuccessiveHalving, 10, 30), (Hyperband, 6, 18)],
+)
 def test_with_more_epochs_the_best_go_on_and_rungs_still_choose(
     kind: type[SuccessiveHalving | Hyperband], before: int, after: int
 ) -> None:
     """The best three of many trials are trained to the new end, and no flood of new ones.
 
-    Nobody had gone on from what was the last rung, so of those after it a third would be many.
+    Nobody had gone on from what was the last rung, so it has seats for all who come next.
     """
 
     def losses(number: int, epoch: int) -> float:
