@@ -232,10 +232,10 @@ def test_each_batch_sends_its_share_on_and_the_best(
 ) -> None:
     """However trials end, who goes on is the best that waits at its rung.
 
-    With each batch that came to a rung its share goes on and nobody else, one at a time with the
-    next batch at the latest. Who is beaten by a batch of later ones does not wait.
-    What went wrong is not counted; who stopped early by itself takes its place without a further
-    epoch. At the end incomplete batches send on a share, at least one.
+    With each batch that came to a rung its share goes on and nobody else: one at a time at once
+    from the lowest, and not more than four batches late from others. Who is beaten by a batch of
+    later ones does not wait. What went wrong is not counted; who stopped early by itself takes its
+    place without a further epoch. At the end incomplete batches send on a share, at least one.
     """
     oracle = oracle.within(1, epochs)
     top = len(oracle.rungs) - 1
@@ -252,8 +252,8 @@ def test_each_batch_sends_its_share_on_and_the_best(
             waiting = [t for t in here if t.until == epoch and not t.stopped_early]
             waiting = [t for t in waiting if hopeful(t, here, epoch, batch)]
             if isinstance(decision, Start):
-                late = share - len(gone)
-                assert stops or not waiting or late <= (capacity > 1) * batch // oracle.reduction
+                late = (share - len(gone)) / (batch // oracle.reduction)
+                assert stops or capacity > 1 or not waiting or late <= (4 if rung else 0)
             elif trials[decision.trial].until == epoch:
                 assert trials[decision.trial] == min(waiting, key=lambda t: place(t, epoch))
                 assert decision.until == after
