@@ -21,14 +21,13 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import final
 
 from tunedeco import pareto
 from tunedeco.oracles.base import Continue, Start
 from tunedeco.oracles.rungs import Rungs, best_first, competing
-from tunedeco.oracles.wrapping import can_go_on
-from tunedeco.trial import State, Trial
+from tunedeco.oracles.wrapping import can_go_on, ended_well
+from tunedeco.trial import Trial
 
 LATEST = 4
 """Of how many batches, the latest of a rung, who goes on is among the top share."""
@@ -97,13 +96,13 @@ class Brackets(Rungs, ABC):
         known = [trial for trial in competing(trials) if trial.bracket is not None]
         first = [bisect.bisect(rungs, t.until) - 1 - (t.rung or 0) for t in known]
         passed: list[Trial] = []
-        for rung, (epoch, after) in enumerate(pairwise(rungs)):
+        for rung, (epoch, after) in enumerate(itertools.pairwise(rungs)):
             here = [
                 trial
                 for trial, lowest in zip(known, first, strict=True)
                 if trial.until >= epoch
                 and lowest <= rung
-                and (trial.until >= after or _comparable(trial))
+                and (trial.until >= after or ended_well(trial))
             ]
             batch = self.reduction ** (len(rungs) - 1 - rung)
             waiting = [*passed, *_waiting(here, epoch, after, batch)]
@@ -149,11 +148,6 @@ class Hyperband(Brackets):
         first = number % rungs
         left = rungs - first  # the paper's s + 1
         return Bracket(first, -(-rungs * self.reduction ** (left - 1) // left))
-
-
-def _comparable(trial: Trial) -> bool:
-    """Return whether a trial has come to its end well: what went wrong takes no part."""
-    return trial.state is State.COMPLETED and trial.loss is not None
 
 
 def _waiting(here: Sequence[Trial], epoch: int, after: int, batch: int) -> list[Trial]:

@@ -137,6 +137,11 @@ def reached(trial: Trial) -> int:
     return min(len(run.epochs) for run in trial.runs)
 
 
+def ended_well(trial: Trial) -> bool:
+    """Return whether a trial has come to its end, and has a loss to be compared by."""
+    return trial.state is State.COMPLETED and trial.loss is not None
+
+
 def can_go_on(trial: Trial) -> bool:
     """Return whether a trial has come to the end of a slice, and could be continued."""
-    return trial.state is State.COMPLETED and not trial.stopped_early and trial.loss is not None
+    return ended_well(trial) and not trial.stopped_early
