@@ -274,8 +274,9 @@ def test_each_batch_sends_its_share_on_and_the_best(
 def hopeful(trial: Trial, others: Sequence[Trial], epoch: int, enough: int) -> bool:
     """Return whether not so many later ones are better than a trial."""
     mine = trial.loss_at(epoch)
+    assert mine is not None  # it came there well
     losses = [t.loss_at(epoch) for t in others if t.number > trial.number]
-    return sum(None not in (mine, loss) and loss < mine for loss in losses) < enough  # type: ignore[operator]
+    return sum(loss is not None and loss < mine for loss in losses) < enough
 
 
 def well(trial: Trial) -> bool:

@@ -219,6 +219,21 @@ def test_who_is_beaten_by_a_batch_of_later_ones_waits_no_longer() -> None:
     assert oracle.open(trials) == {t.number for t in trials if t.until == 2}
 
 
+@pytest.mark.parametrize("several", [False, True])
+def test_one_that_begins_again_is_no_obstacle(several: bool) -> None:
+    """A trial that had gone on, and whose checkpoint was lost, has no losses: the others have."""
+    oracle = SuccessiveHalving("random").within(1, 6)
+    trials, _ = ran(oracle, lambda number, _: -float(number), 27)
+    if several:
+        trials = [replace(t, points=tuple((x, -x) for x in t.losses)) for t in trials]
+    for lost in (t.number for t in trials if t.rung):
+        blank = replace(running(trials, lost)[lost], points=())
+        again = [*trials[:lost], blank, *trials[lost + 1 :]]
+        assert lost not in oracle.open(again)
+        assert isinstance(oracle.next(SPACE, again, 0), Start | Continue)
+        assert isinstance(oracle.finish(again), Wait | Continue)
+
+
 def test_hyperband_begins_at_each_rung_in_turn() -> None:
     """Its brackets have the sizes of the paper, and after the last one comes the first again."""
     oracle = Hyperband("random").within(1, 81)
