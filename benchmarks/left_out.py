@@ -94,7 +94,7 @@ def main() -> None:
         "",
         f"`python benchmarks/left_out.py --tables DIR --seeds {options.seeds}`: evolution's",
         "(initial, population, share of losses told from each other, of how many proposals one is",
-        f"to improve on what the model believes, trials until it settles), {DEFAULT} by default,",
+        f"to improve on what the model believes, trials before trees have a say), {DEFAULT} by default,",
         f"as the other suites would choose it of {len(SETTINGS)} settings, and the mean regret.",
         "",
         f"| left out | chosen by the others | {budgets} | defaults: {budgets} |",

@@ -1,6 +1,6 @@
 """What evolution that learns owes in spaces and after histories that nobody chose."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -197,6 +197,84 @@ def test_what_is_best_at_the_ends_is_found_there(domain: Domain) -> None:
 
     trials: list[Trial] = []
     assert searched(space, loss, trials, 30) == loss(space.decode(corner)["g"])
+
+
+OPTIONS = ("a", "b", "c")
+
+
+def layers(names: Iterable[str]) -> Space:
+    return Space(
+        tuple(Hyperparameter(f"g{name}", f"op{name}", Choice(OPTIONS), "a") for name in names)
+    )
+
+
+@pytest.mark.parametrize(("names", "told"), [("123", True), ("xyz", False)])
+def test_what_works_in_one_layer_is_expected_of_another(names: str, told: bool) -> None:
+    """Of layers, not of what has other names: where no trial had other than "c" in the last."""
+    shape = encoding(layers(names))
+    rows = np.array([[i, j, 2] for i in range(3) for j in range(3)]) / 3 + 1 / 6
+    losses = (rows > 1 / 3).sum(axis=1).astype(float)  # "a" is better than the others
+    model = surrogate.fitted(shape.points(rows), losses, shape.dimensions)
+    (a, b), _ = model.believed(shape.points(np.array([[0.5, 0.5, 1 / 6], [0.5, 0.5, 0.5]])))
+    assert a < b - 0.3 if told else a == pytest.approx(b)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_layers_that_differ_are_looked_at_one_by_one(same: bool) -> None:
+    """The losses decide whether what layers have together counts, or each only by itself."""
+    shape = encoding(layers("123456"))
+    rows = anywhere(shape, 40, np.random.default_rng(0))
+    options = (rows * 3).astype(int)
+    if not same:  # what is best in one layer is worst in the next
+        options[:, ::2] = 2 - options[:, ::2]
+    losses = options.sum(axis=1).astype(float)
+    model = surrogate.fitted(shape.points(rows), losses, shape.dimensions)
+    alone, together = np.abs(model.prior.scales[:18] * 0.25), model.prior.scales[18:]
+    assert (together.min() > alone.max()) if same else (together.max() < alone.min())
+
+
+def test_who_is_alike() -> None:
+    """Those of one domain whose names and groups differ in digits alone, if there is a choice."""
+    units, rate = Range(8, 64, 8), Float(0.0, 0.5)
+    alike = [("layer_1", "units", units), ("layer_2", "units", units), ("layer_10", "units", units)]
+    more = [("net", "dropout_1", rate), ("net", "dropout_2", rate)]
+    others = [
+        *(("layer_3", "units", Range(8, 64, 16)), ("head", "units", units)),
+        *(("layer_1", "width", units), ("layer_1", "dropout_1", rate)),
+        *(("one_1", "fixed", Fixed(3)), ("one_2", "fixed", Fixed(3))),
+    ]
+    space = Space(
+        tuple(Hyperparameter(*key, domain, domain.first) for *key, domain in alike + others + more)
+    )
+    keys = [h.key for h in space]
+    found = [[keys[i] for i in alike] for alike in encoding(space).alike]
+    assert found == [[(g, n) for g, n, _ in some] for some in (alike, more)]
+
+
+def test_a_layer_that_is_not_there() -> None:
+    """Alike ones of which some are not asked for are searched like all others."""
+    deep = ((Among("g", "layers", ((2, 3),)),),)
+    space = Space(
+        (
+            Hyperparameter("g", "layers", Range(1, 3), 1),
+            Hyperparameter("l1", "op", Choice(OPTIONS), "a"),
+            Hyperparameter("l2", "op", Choice(OPTIONS), "a", when=deep),
+            Hyperparameter("l1", "rate", Float(0, 1), 0.5),
+            Hyperparameter("l2", "rate", Float(0, 1), 0.5, when=deep),
+        )
+    )
+    assert len(encoding(space).alike) == 2
+    trials: list[Trial] = []
+    for number in range(25):
+        decision = LEARNS.next(space, trials, 0)
+        assert isinstance(decision, Start)
+        values: Any = decision.values
+        assert ("l2" in values) == (values["g"]["layers"] > 1)
+        there = [values[group] for group in ("l1", "l2") if group in values]
+        loss = sum((v["rate"] - 0.7) ** 2 + (v["op"] != "b") for v in there) - len(there)
+        trials.append(trial(number, values, (State.COMPLETED, loss)))
+    best: Any = min(trials, key=lambda t: t.loss or 0.0).values
+    assert best["l1"]["op"] == best["l2"]["op"] == "b"
 
 
 def test_values_that_are_held() -> None:

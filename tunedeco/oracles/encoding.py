@@ -2,8 +2,13 @@
 
 A row has a place in the unit interval for each hyperparameter, where its domain encodes it, and NaN
 for what the configuration does not ask for.
+
+Hyperparameters are alike when they have the same domain, and names and groups that differ in digits
+alone: those of layers. What works in one layer mostly does in another, so a point also says what
+they are together: their sum, or how many have each option.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -25,6 +30,7 @@ _Clause = tuple[tuple[int, tuple[tuple[int, int], ...]], ...]
 
 _HALF = 0.5**0.5  # so far from zero, in two directions, are points at a distance of 1
 _ALONE = 0.95  # and so far from a place in the unit interval, seen from its middle
+_ITSELF = 0.25  # how much one of several that are alike counts beside their sum
 _LISTED = 4096  # values up to which an uneven domain's places are listed
 
 
@@ -42,6 +48,8 @@ class Encoding:
     """Where an uneven domain's values lie, if they are few enough to list."""
     conditions: tuple[tuple[_Clause, ...], ...]
     """For each hyperparameter the alternatives under which it is asked for; none means always."""
+    alike: tuple[tuple[int, ...], ...]
+    """Sets of hyperparameters that are alike."""
 
     def rows(self, configurations: Sequence[Values]) -> Rows:
         """Return the rows of configurations."""
@@ -59,8 +67,9 @@ class Encoding:
 
     @cached_property
     def dimensions(self) -> tuple[int, ...]:
-        """To which hyperparameter each column of `points` belongs."""
-        return tuple(i for i, width in enumerate(self._widths) for _ in range(width))
+        """To which hyperparameter, or set of alike ones, each column of `points` belongs."""
+        widths = [*self._widths, *(self._options(i) for i, *_ in self.alike)]
+        return tuple(i for i, width in enumerate(widths) for _ in range(width))
 
     @cached_property
     def _decisive(self) -> set[int]:
@@ -71,20 +80,22 @@ class Encoding:
     def _widths(self) -> list[int]:
         """How many columns a hyperparameter has."""
         conditional = [bool(alternatives) for alternatives in self.conditions]
-        sizes = [
-            0 if ordered else size or 0
-            for ordered, size in zip(self.ordered, self.sizes, strict=True)
-        ]
-        return [(size or 1) + also for size, also in zip(sizes, conditional, strict=True)]
+        return [self._options(i) + also for i, also in enumerate(conditional)]
+
+    def _options(self, i: int) -> int:
+        """Return how many columns say a hyperparameter's value."""
+        return 1 if self.ordered[i] else self.sizes[i] or 1
 
     def points(self, rows: Rows) -> Rows:
         """Return rows as points whose distances say how alike they are, (n, columns).
 
         Values without an order are all at a distance of 1, and so is what is not asked for, about,
-        from what is.
+        from what is. Those of alike ones are nearer, since much of them is in their sum, which
+        comes last.
         """
-        points = np.zeros((len(rows), len(self.dimensions)))
+        points = np.zeros((len(rows), sum(self._widths)))
         column = 0
+        own = []
         for i, (width, size) in enumerate(zip(self._widths, self.sizes, strict=True)):
             row, missing = rows[:, i], np.isnan(rows[:, i])
             if self.ordered[i]:
@@ -94,8 +105,12 @@ class Encoding:
                 points[np.arange(len(rows)), column + index] = np.where(missing, 0.0, _HALF)
             if self.conditions[i]:
                 points[:, column + width - 1] = missing * (_ALONE if self.ordered[i] else _HALF)
+            own.append(points[:, column : column + self._options(i)])
             column += width
-        return points
+        together = [sum(own[i] for i in alike) / len(alike) ** 0.5 for alike in self.alike]
+        for i in (i for alike in self.alike for i in alike):
+            own[i] *= _ITSELF
+        return np.concatenate([points, *together], axis=1)
 
     def settled(self, points: Rows) -> Rows:
         """Return points of the unit cube as rows: at the values there are, NaN where not asked."""
@@ -146,7 +161,16 @@ def encoding(space: Space) -> Encoding:
             )
             for h in space
         ),
+        _alike(space),
     )
+
+
+def _alike(space: Space) -> tuple[tuple[int, ...], ...]:
+    sets: dict[Any, list[int]] = {}
+    for i, h in enumerate(space):
+        if h.domain.size != 1:
+            sets.setdefault((*(re.sub(r"\d+", "", part) for part in h.key), h.domain), []).append(i)
+    return tuple(tuple(alike) for alike in sets.values() if len(alike) > 1)
 
 
 def _places(domain: Domain) -> Rows | None:
