@@ -425,6 +425,47 @@ def test_trees_have_a_say_once_there_are_trials_enough(monkeypatch: pytest.Monke
     assert seen == [16, 17]
 
 
+@pytest.mark.parametrize("ordered", [0, 1, 2])
+def test_trees_have_a_say_where_values_have_an_order(
+    monkeypatch: pytest.MonkeyPatch, ordered: int
+) -> None:
+    """As much as there are hyperparameters with an order, beside the surrogate; without, none."""
+    domains = [Choice(("a", "b", "c"))] * (3 - ordered) + [Choice((1, 2, 3))] * ordered
+    space = Space(tuple(Hyperparameter("g", f"h{i}", d, d.first) for i, d in enumerate(domains)))
+    draw = np.random.default_rng(0)
+    trials = [
+        trial(i, values, (State.COMPLETED, i % 5.0))
+        for i, values in enumerate(map(encoding(space).values, anywhere(encoding(space), 20, draw)))
+    ]
+    heard: list[float] = []
+
+    def noted(*args: Any) -> Any:
+        heard.extend(say for say, _ in args[3])
+        return children(*args)
+
+    children = breeding._ordered
+    monkeypatch.setattr(breeding, "_ordered", noted)
+    Evolution().next(space, trials, 0)
+    assert heard == ([1.0, ordered / 3] if ordered else [1.0])
+
+
+@pytest.mark.parametrize(("say", "first"), [(0.4, 0), (0.6, 2)])
+def test_who_has_less_of_a_say_can_be_outvoted(
+    monkeypatch: pytest.MonkeyPatch, say: float, first: int
+) -> None:
+    """The one with the best places in all orders together is first, each as much as it counts."""
+    monkeypatch.setattr(breeding, "_ROUNDS", 0)
+    rows = np.array([[0.1, 0.1], [0.2, 0.2], [0.3, 0.3]])
+    promises = [
+        (1.0, lambda _: np.array([3.0, 1.0, 2.0])),
+        (say, lambda _: np.array([1.0, 2.0, 3.0])),
+    ]
+    found = breeding._ordered(
+        *(encoding(PLANE), rows, rows[:0]), promises, np.random.default_rng(0)
+    )
+    assert found[0].tolist() == rows[first].tolist()
+
+
 def test_where_the_best_has_been_surrounded_there_are_children_yet() -> None:
     """However much has been tried around the best, some child is new: none is taken at random."""
     square = Space(tuple(Hyperparameter("g", name, Range(0, 999), 0) for name in "xy"))

@@ -14,8 +14,9 @@ of which the least is believed possible (Niranjan Srinivas et al., "Gaussian Pro
 the Bandit Setting", ICML 2010, equation 6, with as many standard deviations all along).
 
 Losses that jump are no smooth surface, so trees are asked as well: the most promising child is the
-one with the best places in both orders together. Not where some trials were trained further than
-others, though: trees would see jumps between their losses.
+one with the best places in both orders together. Among values without an order nothing is smooth to
+begin with, so trees have as much to say as there are hyperparameters with one. And nothing where
+some trials were trained further than others: trees would see jumps between their losses.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -107,28 +108,38 @@ def _ranked(
         running = shape.rows(pending)
         model = model.expecting(shape.points(running))
         rows = np.concatenate([rows, running])
-    promises = [_smooth(model, losses, count)]
+    promises = [(1.0, _smooth(model, losses, count))]
     equally_far = len({t.until for t in known if t.state is State.COMPLETED}) <= 1
-    if equally_far and len(losses) >= JUMPS and shape.dimensions:
-        promises.append(_rough(model, losses, draw))
+    ordered = sum(shape.ordered[i] for i in shape.searched)
+    if equally_far and len(losses) >= JUMPS and ordered:
+        promises.append((ordered / len(shape.searched), _rough(model, losses, draw)))
     children = _ordered(shape, _children(shape, parents, draw), rows, promises, draw)
     return map(shape.values, children)
 
 
 def _ordered(
-    shape: Encoding, children: Rows, known: Rows, promises: Sequence[Promise], draw: variation.Draw
+    shape: Encoding,
+    children: Rows,
+    known: Rows,
+    promises: Sequence[tuple[float, Promise]],
+    draw: variation.Draw,
 ) -> Rows:
-    """Return new children and variations of the most promising, the most promising first."""
+    """Return new children and variations of the most promising, the most promising first.
+
+    By several promises together, each with how much it has to say.
+    """
+    says = [say for say, _ in promises]
 
     def judged(some: Rows) -> Rows:
         points = shape.points(some)
-        return np.stack([promise(points) for promise in promises])
+        return np.stack([promise(points) for _, promise in promises])
 
     children = _new(children, known)
     promising = judged(children)
     for turn in range(_ROUNDS + 1):
         # places, so that the scale of neither matters
-        order = np.argsort(-sum(map(_places, promising)), kind="stable")
+        places = sum(say * _places(each) for say, each in zip(says, promising, strict=True))
+        order = np.argsort(-places, kind="stable")
         children, promising = children[order], promising[:, order]
         if turn < _ROUNDS:
             again = np.repeat(children[:_PROMISING], _OFFSPRING, axis=0)
