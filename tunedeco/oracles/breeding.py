@@ -15,8 +15,8 @@ the Bandit Setting", ICML 2010, equation 6, with as many standard deviations all
 
 Losses that jump are no smooth surface, so trees are asked as well: the most promising child is the
 one with the best places in both orders together. Among values without an order nothing is smooth to
-begin with, so trees have as much to say as there are hyperparameters with one. And nothing where
-some trials were trained further than others: trees would see jumps between their losses.
+begin with, so trees count for as much as is the share of hyperparameters that have one; and not at
+all where some trials were trained further than others: they would see jumps between their losses.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -110,9 +110,9 @@ def _ranked(
         rows = np.concatenate([rows, running])
     promises = [(1.0, _smooth(model, losses, count))]
     equally_far = len({t.until for t in known if t.state is State.COMPLETED}) <= 1
-    ordered = sum(shape.ordered[i] for i in shape.searched)
-    if equally_far and len(losses) >= JUMPS and ordered:
-        promises.append((ordered / len(shape.searched), _rough(model, losses, draw)))
+    smooth = sum(shape.ordered[i] for i in shape.searched)
+    if equally_far and len(losses) >= JUMPS and smooth:
+        promises.append((smooth / len(shape.searched), _rough(model, losses, draw)))
     children = _ordered(shape, _children(shape, parents, draw), rows, promises, draw)
     return map(shape.values, children)
 
@@ -126,7 +126,7 @@ def _ordered(
 ) -> Rows:
     """Return new children and variations of the most promising, the most promising first.
 
-    By several promises together, each with how much it has to say.
+    By the places that all promises give them, each as much as it has to say.
     """
     says = [say for say, _ in promises]
 

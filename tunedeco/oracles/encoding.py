@@ -3,15 +3,16 @@
 A row has a place in the unit interval for each hyperparameter, where its domain encodes it, and NaN
 for what the configuration does not ask for.
 
-Hyperparameters are alike when they have the same domain, and names and groups that differ in digits
-alone: those of layers. What works in one layer mostly does in another, so a point also says what
-they are together: their sum, or how many have each option.
+Hyperparameters without an order are alike when they have the same domain, and names and groups that
+differ in numbers alone: the choices of layers. What an option does in one layer it mostly does in
+another, so a point also says how many have each.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ _Clause = tuple[tuple[int, tuple[tuple[int, int], ...]], ...]
 
 _HALF = 0.5**0.5  # so far from zero, in two directions, are points at a distance of 1
 _ALONE = 0.95  # and so far from a place in the unit interval, seen from its middle
-_ITSELF = 0.25  # how much one of several that are alike counts beside their sum
+_BY_ITSELF = 0.25  # how much each of several that are alike counts beside them all together
 _LISTED = 4096  # values up to which an uneven domain's places are listed
 
 
@@ -68,7 +69,7 @@ class Encoding:
     @cached_property
     def dimensions(self) -> tuple[int, ...]:
         """To which hyperparameter, or set of alike ones, each column of `points` belongs."""
-        widths = [*self._widths, *(self._options(i) for i, *_ in self.alike)]
+        widths = [*self._widths, *(self._columns(i) for i, *_ in self.alike)]
         return tuple(i for i, width in enumerate(widths) for _ in range(width))
 
     @cached_property
@@ -80,9 +81,9 @@ class Encoding:
     def _widths(self) -> list[int]:
         """How many columns a hyperparameter has."""
         conditional = [bool(alternatives) for alternatives in self.conditions]
-        return [self._options(i) + also for i, also in enumerate(conditional)]
+        return [self._columns(i) + also for i, also in enumerate(conditional)]
 
-    def _options(self, i: int) -> int:
+    def _columns(self, i: int) -> int:
         """Return how many columns say a hyperparameter's value."""
         return 1 if self.ordered[i] else self.sizes[i] or 1
 
@@ -90,8 +91,8 @@ class Encoding:
         """Return rows as points whose distances say how alike they are, (n, columns).
 
         Values without an order are all at a distance of 1, and so is what is not asked for, about,
-        from what is. Those of alike ones are nearer, since much of them is in their sum, which
-        comes last.
+        from what is. Those of alike ones are nearer, since most of what they say is in how many
+        have each option, which comes last.
         """
         points = np.zeros((len(rows), sum(self._widths)))
         column = 0
@@ -105,11 +106,11 @@ class Encoding:
                 points[np.arange(len(rows)), column + index] = np.where(missing, 0.0, _HALF)
             if self.conditions[i]:
                 points[:, column + width - 1] = missing * (_ALONE if self.ordered[i] else _HALF)
-            own.append(points[:, column : column + self._options(i)])
+            own.append(points[:, column : column + self._columns(i)])
             column += width
         together = [sum(own[i] for i in alike) / len(alike) ** 0.5 for alike in self.alike]
-        for i in (i for alike in self.alike for i in alike):
-            own[i] *= _ITSELF
+        for i in chain.from_iterable(self.alike):
+            own[i] *= _BY_ITSELF
         return np.concatenate([points, *together], axis=1)
 
     def settled(self, points: Rows) -> Rows:
@@ -168,8 +169,9 @@ def encoding(space: Space) -> Encoding:
 def _alike(space: Space) -> tuple[tuple[int, ...], ...]:
     sets: dict[Any, list[int]] = {}
     for i, h in enumerate(space):
-        if h.domain.size != 1:
-            sets.setdefault((*(re.sub(r"\d+", "", part) for part in h.key), h.domain), []).append(i)
+        if not h.domain.ordered and h.domain.size != 1:
+            group, name = (re.sub(r"_?\d+", "", part) for part in h.key)
+            sets.setdefault((group, name, h.domain), []).append(i)
     return tuple(tuple(alike) for alike in sets.values() if len(alike) > 1)
 
 

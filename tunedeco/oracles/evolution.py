@@ -26,8 +26,9 @@ from tunedeco.trial import Trial
 class Evolution:
     """Evolution guided by a Gaussian process and trees.
 
-    What it learns of one layer it expects of the others: of hyperparameters with the same domain,
-    and names and groups that differ in digits alone, such as ``units_1`` and ``units_2``.
+    What an option does in one layer it expects of the others: of hyperparameters that choose among
+    the same options without an order, and whose names and groups differ in numbers alone, such as
+    ``activation_1`` and ``activation_2``.
 
     Args:
         initial: trials that are spread out over the space, before the model says anything.

@@ -85,7 +85,8 @@ def fitted(points: Rows, losses: Rows, dimensions: Sequence[int]) -> Surrogate:
     """Return what to believe after some losses.
 
     Args:
-        points: where they were seen, (n, columns), each column about as wide as the unit interval.
+        points: where they were seen, (n, columns), each column about as wide as the unit interval,
+            or as much less or more as it matters.
         losses: (n,).
         dimensions: to which dimension each column belongs, from 0.
     """
