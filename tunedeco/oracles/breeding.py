@@ -45,7 +45,7 @@ PLUGGED_IN = 3
 
 JUMPS = 16
 """The trials that have ended and tell of the space, from which on trees have a say, if all were
-trained equally far."""
+trained equally far and some values have an order."""
 
 LATE = 50
 """The trials that have ended and tell of the space, from which on it counts for the surrogate what
@@ -110,9 +110,9 @@ def _ranked(
         rows = np.concatenate([rows, running])
     promises = [(1.0, _smooth(model, losses, count))]
     equally_far = len({t.until for t in known if t.state is State.COMPLETED}) <= 1
-    smooth = sum(shape.ordered[i] for i in shape.searched)
-    if equally_far and len(losses) >= JUMPS and smooth:
-        promises.append((smooth / len(shape.searched), _rough(model, losses, draw)))
+    with_order = sum(shape.ordered[i] for i in shape.searched)
+    if equally_far and len(losses) >= JUMPS and with_order:
+        promises.append((with_order / len(shape.searched), _rough(model, losses, draw)))
     children = _ordered(shape, _children(shape, parents, draw), rows, promises, draw)
     return map(shape.values, children)
 

@@ -167,6 +167,7 @@ def encoding(space: Space) -> Encoding:
 
 
 def _alike(space: Space) -> tuple[tuple[int, ...], ...]:
+    """Return the sets of hyperparameters that are alike, by their places in the space."""
     sets: dict[Any, list[int]] = {}
     for i, h in enumerate(space):
         if not h.domain.ordered and h.domain.size != 1:

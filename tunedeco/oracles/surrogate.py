@@ -86,7 +86,7 @@ def fitted(points: Rows, losses: Rows, dimensions: Sequence[int]) -> Surrogate:
 
     Args:
         points: where they were seen, (n, columns), each column about as wide as the unit interval,
-            or as much less or more as it matters.
+            or wider or narrower where it is to count for more or less.
         losses: (n,).
         dimensions: to which dimension each column belongs, from 0.
     """
